@@ -1,0 +1,1 @@
+"""Control of the lab: an OpenStack control plane on loopback that can be broken."""
