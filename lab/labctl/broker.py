@@ -54,6 +54,7 @@ def _environment():
 
 def start():
     """Start epmd and the node; `wait` afterwards."""
+    write_config()
     env = _environment()
     if not processes.pid_of('epmd'):
         processes.start('epmd', ['epmd', '-port', settings.PORTS['epmd']], env)

@@ -1,0 +1,127 @@
+"""The lab's command line; the scripts in lab/ call it."""
+import argparse
+import json
+import sys
+
+from labctl import cloud
+from labctl import control
+from labctl import processes
+from labctl import settings
+
+
+def _up(args):
+    cloud.up(args.from_nothing)
+
+
+def _down(args):
+    cloud.down()
+
+
+def _reset(args):
+    from labctl import reset
+    reset.reset()
+
+
+def _kill(args):
+    cloud.kill(args.name, args.wait)
+
+
+def _revive(args):
+    cloud.revive(args.name)
+
+
+def _hold(args):
+    control.hold(args.name, args.call)
+    if args.wait:
+        control.wait_held(args.name, args.call, args.wait)
+
+
+def _fail(args):
+    control.fail(args.name, args.call)
+
+
+def _release(args):
+    control.release(args.name, args.call)
+
+
+def _break(args):
+    from labctl import breaks
+    print(json.dumps(breaks.make(args.state, args.host), indent=2,
+                     ensure_ascii=False))
+
+
+def _status(args):
+    rows = {}
+    for name in cloud.ALL:
+        pid = processes.pid_of(name)
+        rows[name] = {'pid': pid, 'alive': bool(pid),
+                      'pss_mb': processes.memory_mb(name)}
+    for name in settings.NETWORKS:
+        alive = rows['neutron']['alive'] and not (
+            settings.CONTROL / 'dead' / name).exists()
+        rows[name] = {'pid': None, 'alive': alive, 'pss_mb': 0}
+    print(json.dumps({'lab_dir': str(settings.LAB_DIR),
+                      'pss_mb': sum(r['pss_mb'] for r in rows.values()),
+                      'processes': rows}, indent=2))
+    return 0 if all(r['alive'] for r in rows.values()) else 1
+
+
+def _credentials(user):
+    return {'OS_AUTH_URL': settings.AUTH_URL, 'OS_USERNAME': user,
+            'OS_PASSWORD': settings.PASSWORD, 'OS_PROJECT_NAME': user,
+            'OS_USER_DOMAIN_NAME': 'Default',
+            'OS_PROJECT_DOMAIN_NAME': 'Default',
+            'OS_REGION_NAME': settings.REGION, 'OS_IDENTITY_API_VERSION': '3',
+            'no_proxy': '127.0.0.1'}
+
+
+def _env(args):
+    values = _credentials(args.user)
+    values.update(LAB_DIR=settings.LAB_DIR,
+                  OPSFIX_SERVICES_CONF_DIR=settings.ETC)
+    for key, value in values.items():
+        print("export %s='%s'" % (key, value))
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog='lab')
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+
+    def command(name, function, *positional):
+        sub = commands.add_parser(name)
+        sub.set_defaults(function=function)
+        for argument in positional:
+            sub.add_argument(argument.strip('?').lower(), metavar=argument.strip('?'),
+                             nargs='?' if argument.endswith('?') else None)
+        return sub
+
+    command('up', _up).add_argument(
+        '--from-nothing', action='store_true',
+        help='make the databases anew, even if they could be restored')
+    command('down', _down)
+    command('reset', _reset)
+    command('kill', _kill, 'NAME').add_argument(
+        '--wait', action='store_true', help='until the API reports it down')
+    command('revive', _revive, 'NAME')
+    command('hold', _hold, 'NAME', 'CALL').add_argument(
+        '--wait', type=float, metavar='SECONDS',
+        help='wait until a call is being held')
+    command('release', _release, 'NAME', 'CALL?')
+    command('fail', _fail, 'NAME', 'CALL')
+    command('break', _break, 'STATE', 'HOST?')
+    command('status', _status)
+    command('env', _env).add_argument('user', nargs='?', default='admin',
+                                      choices=('admin', 'demo'))
+    return parser
+
+
+def main():
+    args = _parser().parse_args()
+    try:
+        return args.function(args)
+    except processes.LabError as e:
+        print('lab: %s' % e, file=sys.stderr)
+        return 1
+
+
+sys.exit(main())
