@@ -18,8 +18,9 @@ from tests.sql.server import MariaDB
 # The odd time zone makes a statement that says NOW() where it must say UTC_TIMESTAMP() fail.
 PARAMETERS = (
     "--bind-address=127.0.0.1 --skip-name-resolve --default-time-zone=+05:45 --max-connections=400"
-    " --innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync --innodb-doublewrite=OFF --innodb-file-per-table=OFF"
-    " --innodb-buffer-pool-size=256M --innodb-log-file-size=256M --performance-schema=OFF"
+    " --innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync --innodb-doublewrite=OFF"
+    " --innodb-file-per-table=OFF --innodb-buffer-pool-size=256M --innodb-log-file-size=256M"
+    " --performance-schema=OFF"
 )
 
 
@@ -55,8 +56,10 @@ def mariadb(mariadb_process: MySQLExecutor) -> Iterator[MariaDB]:
 
 def _create_account(process: MySQLExecutor, user: str, password: str) -> None:
     """Make the account of the tests; the owner of the server process logs in by its socket alone."""
-    with pymysql.connect(unix_socket=process.unixsocket, user=process.user) as connection:
-        with connection.cursor() as cursor:
-            for host in ("localhost", "127.0.0.1"):
-                cursor.execute(f"CREATE USER '{user}'@'{host}' IDENTIFIED BY '{password}'")
-                cursor.execute(f"GRANT ALL ON *.* TO '{user}'@'{host}' WITH GRANT OPTION")
+    with (
+        pymysql.connect(unix_socket=process.unixsocket, user=process.user) as connection,
+        connection.cursor() as cursor,
+    ):
+        for host in ("localhost", "127.0.0.1"):
+            cursor.execute(f"CREATE USER '{user}'@'{host}' IDENTIFIED BY '{password}'")
+            cursor.execute(f"GRANT ALL ON *.* TO '{user}'@'{host}' WITH GRANT OPTION")

@@ -40,7 +40,7 @@ def select(release: str, database: str, wanted: Iterable[str] | None = None) -> 
     """The wanted tables (None: all) with all that they refer to, parents before children."""
     known = tables(release, database)
     graph: dict[str, set[str]] = {}
-    queue = list(known if wanted is None else wanted) + [VERSION_TABLE]
+    queue = [*(known if wanted is None else wanted), VERSION_TABLE]
     while queue:
         name = queue.pop()
         if name not in graph:

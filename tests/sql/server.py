@@ -1,11 +1,11 @@
 """A MariaDB server as the SQL tests see it: fresh databases of any release, rows to start from, a fast reset."""
 
-import datetime
 import itertools
 import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -67,8 +67,8 @@ class MariaDB:
     def create_databases(self, release: str, wanted: Wanted) -> dict[str, str]:
         """Make fresh databases and return the URL of each.
 
-        `wanted` maps `cinder`, `nova`, `nova_cell0`, `nova_api`, ... to the tables that the test needs (those they refer
-        to come along), or to None for all of them.
+        `wanted` maps `cinder`, `nova`, `nova_cell0`, `nova_api`, ... to the tables that the test needs (what they
+        refer to comes along), or to None for all of them.
         """
         return {name: self.url(self._create(release, name, tables)) for name, tables in wanted.items()}
 
@@ -168,7 +168,7 @@ class MariaDB:
             return 0
         kind, size = re.match(r"(\w+)(?:\((.*?)\))?", definition).groups()
         if kind in ("datetime", "timestamp"):
-            return datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)
+            return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         if kind == "enum":
             return size.split(",")[0].strip("'")
         if kind == "tinyint":
