@@ -18,6 +18,10 @@ ROWS = settings.TEMPLATE / 'rows.pickle'
 HEARTBEATS = {('nova_cell1', 'services'), ('nova_cell1', 'compute_nodes'),
               ('cinder', 'services'), ('neutron', 'agents'),
               ('nova_cell0', 'services')}
+# What a living process remembers of its own row; the host comes first.
+IDENTITIES = {('nova_cell1', 'services'): ('host', 'id', 'uuid', 'deleted'),
+              ('nova_cell1', 'compute_nodes'): ('host', 'id', 'uuid', 'deleted'),
+              ('cinder', 'services'): ('host', 'id', 'uuid', 'deleted')}
 
 
 def usable():
@@ -82,7 +86,23 @@ def restore():
         for key in changed:
             _retry(db, lambda: _rewrite(cursor, key, kept.get(key, ())))
     _restore_images()
-    return changed
+    return set(changed)
+
+
+def estranged(cursor):
+    """Hosts whose rows of identity are not the template's any more."""
+    kept = pickle.loads(ROWS.read_bytes())
+    hosts = set()
+    for key, columns in IDENTITIES.items():
+        cursor.execute('SELECT column_name FROM information_schema.columns '
+                       'WHERE table_schema=%s AND table_name=%s '
+                       'ORDER BY ordinal_position', key)
+        names = [row[0] for row in cursor.fetchall()]
+        at = [names.index(c) for c in columns]
+        before, now = ({tuple(row[i] for i in at) for row in rows}
+                       for rows in (kept[key], _rows(cursor, *key)))
+        hosts.update(row[0] for row in before ^ now)
+    return hosts
 
 
 def _retry(db, action, attempts=5):

@@ -1,0 +1,63 @@
+"""Going back to the freshly filled cloud while it runs."""
+from labctl import broker
+from labctl import cloud
+from labctl import control
+from labctl import database
+from labctl import processes
+from labctl import settings
+from labctl import template
+
+
+def _stop_held():
+    """A held call would go on once released: end its process instead."""
+    for name in cloud.HOSTS + ('cinder',):
+        label = 'cinder-api' if name == 'cinder' else name
+        if control.any_held(label) and processes.kill(name):
+            cloud.say('%s ended: it had a held call' % name)
+
+
+def _start_databases():
+    for name in ('rabbit', 'mariadb'):
+        if not processes.pid_of(name):
+            cloud.start(name)
+            cloud.wait(name)
+
+
+def _stop_estranged():
+    """Processes whose service row has been replaced keep the old id in
+    memory and would go on without a row: they have to start anew."""
+    with database.connect() as db, db.cursor() as cursor:
+        for host in template.estranged(cursor):
+            name = host.partition('@')[0]
+            if name in cloud.HOSTS and processes.kill(name):
+                cloud.say('%s ended: its service row is another one' % name)
+
+
+def _restore_until_quiet(attempts=5):
+    """What was under way may still write: restore until nothing differs."""
+    for _ in range(attempts):
+        if not template.restore() - template.HEARTBEATS:
+            return
+    raise processes.LabError('the databases keep changing')
+
+
+def reset():
+    """Kill leftovers of breaks, restore rows, revive the dead, wait."""
+    if not template.usable():
+        raise processes.LabError('no template to go back to; use lab/up')
+    _start_databases()
+    _stop_held()
+    _stop_estranged()
+    template.clear_control()
+    for name in cloud.HOSTS:
+        if not processes.pid_of(name):
+            broker.purge(name)
+    _restore_until_quiet()
+    dead = [n for n in cloud.ALL if not processes.pid_of(n)]
+    for name in dead:
+        cloud.start(name)
+    for name in cloud.APIS + cloud.HOSTS + settings.NETWORKS:
+        cloud.wait(name)
+    _restore_until_quiet()
+    template.forget_guests()
+    cloud.say('reset; started again: %s' % (', '.join(dead) or 'nothing'))
