@@ -13,11 +13,12 @@ COMPUTE = '2.96'
 
 
 @functools.lru_cache(None)
-def connect(user='admin'):
-    """An SDK connection of a user in the project of the same name."""
+def connect(user='admin', project=None):
+    """An SDK connection of a user, in the project of the same name or
+    another one."""
     return openstack.connect(
         auth_url=settings.AUTH_URL, username=user, password=settings.PASSWORD,
-        project_name=user, user_domain_name='Default',
+        project_name=project or user, user_domain_name='Default',
         project_domain_name='Default', region_name=settings.REGION)
 
 
