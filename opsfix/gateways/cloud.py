@@ -1,0 +1,337 @@
+"""The services' APIs through openstacksdk, cinderclient and novaclient where the SDK has no call.
+
+Everything that a client library raises leaves as CloudRefused, CloudUnknown or, for a broken set-up, ConfigError.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+import openstack
+from cinderclient import client as cinder_client
+from cinderclient import exceptions as cinder_errors
+from keystoneauth1 import exceptions as auth_errors
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_errors
+from openstack import exceptions as sdk_errors
+from requests import exceptions as http_errors
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from opsfix.errors import CloudRefused, CloudUnknown, ConfigError
+from opsfix.resources import Attachment, Mapping, Migration, Server, Service, Volume
+
+T = TypeVar("T")
+PAGE = 1000
+
+#: The set-up is wrong, whatever is asked: no credentials, no catalogue entry, a refused login, no such certificate.
+_SETUP_ERRORS = (
+    sdk_errors.ConfigException,
+    sdk_errors.EndpointNotFound,
+    auth_errors.Unauthorized,
+    auth_errors.AuthPluginException,
+    auth_errors.CatalogException,
+    auth_errors.SSLFailure,
+    auth_errors.DiscoveryFailure,
+)
+_CLIENT_ERRORS = (
+    sdk_errors.SDKException,
+    auth_errors.ClientException,
+    cinder_errors.ClientException,
+    nova_errors.ClientException,
+    http_errors.RequestException,
+    OSError,
+)
+_READS = Retrying(
+    retry=retry_if_exception_type(CloudUnknown),
+    stop=stop_after_attempt(3),
+    wait=wait_random_exponential(multiplier=0.2, max=2),
+    reraise=True,
+)
+
+
+def _told(error: Exception) -> str:
+    """A service's own words, on one line."""
+    details = getattr(error, "details", None)
+    return " ".join(str(details or getattr(error, "message", None) or error).split())
+
+
+def _status(error: Exception) -> int:
+    for name in ("status_code", "http_status", "code"):
+        value = getattr(error, name, None)
+        if isinstance(value, int):
+            return value
+    return 0
+
+
+def _translated(error: Exception) -> Exception:
+    if isinstance(error, _SETUP_ERRORS):
+        return ConfigError(f"the cloud cannot be used: {_told(error)}: check the credentials with 'opsfix config check'")
+    status = _status(error)
+    if status == 401:
+        return ConfigError(f"keystone refuses the credentials: {_told(error)}: check them with 'opsfix config check'")
+    if 400 <= status < 500 and status not in (408, 429):
+        return CloudRefused(status, _told(error))
+    return CloudUnknown(f"HTTP {status}: {_told(error)}" if status else _told(error))
+
+
+def _change(call: Callable[[], T]) -> T:
+    """Send one change, exactly once."""
+    try:
+        return call()
+    except _CLIENT_ERRORS as e:
+        raise _translated(e) from e
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise CloudUnknown(f"an answer that is not of the known form ({type(e).__name__}: {e})") from e
+
+
+def _read(call: Callable[[], T]) -> T:
+    """Read, again when the answer was lost or the service was busy."""
+    return _READS(_change, call)
+
+
+def _paged(listing: Callable[[], Iterator[Any]], view: Callable[[Any], T]) -> Iterator[T]:
+    """Pass on a listing page by page. A failure on the way raises: half a listing must never look whole."""
+    pages = _change(listing)
+    end = object()
+    while (found := _change(lambda: next(pages, end))) is not end:
+        yield _change(lambda found=found: view(found))  # type: ignore[misc]
+
+
+def _time(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    parsed = datetime.fromisoformat(text)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+class OpenStackCloud:
+    """See ports.Cloud. Connects at the first call; usable from several threads."""
+
+    def __init__(
+        self,
+        cloud: str | None = None,
+        region: str | None = None,
+        *,
+        timeout: float = 90.0,
+        workers: int = 8,
+    ):
+        """``timeout`` is in seconds for each HTTP request: longer than an RPC time-out of the services (60)."""
+        self._cloud, self._region, self._timeout, self._workers = cloud, region, timeout, workers
+
+    @cached_property
+    def _sdk(self) -> Any:
+        logging.getLogger("keystoneauth.identity").setLevel(logging.ERROR)
+        try:
+            return openstack.connect(
+                cloud=self._cloud, region_name=self._region, app_name="opsfix", api_timeout=self._timeout,
+            )
+        except _CLIENT_ERRORS as e:
+            raise ConfigError(
+                f"no usable cloud ({_told(e)}): set OS_CLOUD or --os-cloud for clouds.yaml, or the OS_* variables"
+            ) from e
+
+    @cached_property
+    def _cinder(self) -> Any:
+        endpoint = self._sdk.block_storage.get_endpoint()
+        return cinder_client.Client("3.24", session=self._sdk.session, endpoint_override=endpoint, retries=0)
+
+    @cached_property
+    def _nova(self) -> Any:
+        return nova_client.Client(
+            "2.89", session=self._sdk.session, endpoint_override=self._sdk.compute.get_endpoint()
+        )
+
+    def connect(self) -> None:
+        """Log in and find the endpoints now; raises ConfigError that says what is missing."""
+        try:
+            _read(self._sdk.authorize)
+            for name in ("compute", "block_storage"):
+                if not _read(lambda name=name: getattr(self._sdk, name).get_endpoint()):  # type: ignore[misc]
+                    raise ConfigError(f"the service catalogue has no {name.replace('_', '-')} endpoint in this region")
+            self._cinder  # noqa: B018  (made here: cached_property is not meant for several threads at once)
+        except (CloudRefused, CloudUnknown) as e:
+            raise ConfigError(f"the cloud cannot be reached: {e}") from e
+
+    @property
+    def identity(self) -> str:
+        """What names this cloud among others: its keystone URL and region."""
+        config = self._sdk.config
+        return f"{config.get_auth_args().get('auth_url', '')} {config.get_region_name('identity') or ''}".strip()
+
+    def versions(self) -> dict[str, str]:
+        """The newest microversion that nova and cinder offer."""
+        nova = _read(self._nova.versions.get_current)
+        cinder = _read(self._sdk.block_storage.get_endpoint_data)
+        return {
+            "compute": str(getattr(nova, "version", "?")),
+            "block-storage": ".".join(map(str, getattr(cinder, "max_microversion", None) or ("?",))),
+        }
+
+    # reads
+
+    def volume(self, volume_id: str) -> Volume | None:
+        """See ports.Cloud."""
+        return _one(lambda: _volume(self._sdk.block_storage.get_volume(volume_id)))
+
+    def volumes(self, *, status: str | None = None, name: str | None = None) -> Iterator[Volume]:
+        """See ports.Cloud."""
+        query = {k: v for k, v in (("status", status), ("name", name)) if v is not None}
+        return _paged(
+            lambda: self._sdk.block_storage.volumes(details=True, all_projects=True, limit=PAGE, **query), _volume
+        )
+
+    def attachments(self, *, volume_id: str | None = None) -> Iterator[Attachment]:
+        """See ports.Cloud."""
+        query = {"volume_id": volume_id} if volume_id else {}
+        listing = self._sdk.block_storage.attachments
+        return _paged(
+            lambda: listing(details=volume_id is not None, all_projects=True, limit=PAGE, **query), _attachment
+        )
+
+    def server(self, server_id: str) -> Server | None:
+        """See ports.Cloud."""
+        return _one(lambda: _server(self._sdk.compute.get_server(server_id)))
+
+    def servers(self) -> Iterator[Server]:
+        """See ports.Cloud."""
+        for server in _paged(
+            lambda: self._sdk.compute.servers(details=True, all_projects=True, limit=PAGE), _server
+        ):
+            if not server.answered:
+                raise CloudUnknown(f"the cell of server {server.id} is down, so the listing of servers is not complete")
+            yield server
+
+    def mappings(self, server: Server) -> list[Mapping]:
+        """See ports.Cloud."""
+        found = _read(lambda: [
+            _mapping(a, server) for a in self._sdk.compute.volume_attachments(server.id, paginated=False)
+        ])
+        return [m for m in found if m.volume_id]
+
+    def migrations(self, server_id: str) -> list[Migration]:
+        """See ports.Cloud."""
+        return _read(lambda: [
+            Migration(int(m.id), server_id, str(m.status), m.migration_type)
+            for m in self._sdk.compute.migrations(server_id=server_id, limit=PAGE)
+        ])
+
+    def compute_services(self) -> list[Service]:
+        """See ports.Cloud."""
+        return _read(lambda: [_service(s) for s in self._sdk.compute.services()])
+
+    def volume_services(self) -> list[Service]:
+        """See ports.Cloud."""
+        return _read(lambda: [_service(s) for s in self._sdk.block_storage.services()])
+
+    def transfers(self, volume_id: str) -> list[str]:
+        """See ports.Cloud."""
+        return _read(lambda: [
+            str(t.id)
+            for t in self._sdk.block_storage.transfers(details=True, all_projects=True, limit=PAGE)
+            if t.volume_id == volume_id
+        ])
+
+    # changes
+
+    def reset_volume(self, volume_id: str, status: str, attach_status: str | None) -> None:
+        """See ports.Cloud."""
+        _change(lambda: self._sdk.block_storage.reset_volume_status(volume_id, status, attach_status, None))
+
+    def roll_detaching(self, volume_id: str) -> None:
+        """See ports.Cloud."""
+        _change(lambda: self._sdk.block_storage.abort_volume_detaching(volume_id))
+
+    def create_attachment(self, volume_id: str, server_id: str) -> str:
+        """See ports.Cloud."""
+        return str(_change(
+            lambda: self._sdk.block_storage.create_attachment(volume_id, instance=server_id, connector=None).id
+        ))
+
+    def complete_attachment(self, attachment_id: str) -> None:
+        """See ports.Cloud."""
+        _change(lambda: self._sdk.block_storage.complete_attachment(attachment_id))
+
+    def delete_attachment(self, attachment_id: str) -> None:
+        """See ports.Cloud."""
+        _change(lambda: self._sdk.block_storage.delete_attachment(attachment_id, ignore_missing=False))
+
+    def delete_volume(self, volume_id: str, *, force: bool) -> None:
+        """See ports.Cloud."""
+        _change(lambda: self._sdk.block_storage.delete_volume(volume_id, ignore_missing=False, force=force))
+
+    def cleanup_workers(self, volume_id: str) -> None:
+        """See ports.Cloud. Through cinderclient: older SDKs have no such call."""
+        _change(lambda: self._cinder.workers.clean(resource_type="Volume", resource_id=volume_id))
+
+    def detach_volume(self, server_id: str, volume_id: str) -> None:
+        """See ports.Cloud."""
+        _change(lambda: self._sdk.compute.delete_volume_attachment(server_id, volume_id, ignore_missing=False))
+
+
+def _one(get: Callable[[], T]) -> T | None:
+    try:
+        return _read(get)
+    except CloudRefused as e:
+        if e.status == 404:
+            return None
+        raise
+
+
+def _volume(v: Any) -> Volume:
+    return Volume(
+        id=v.id,
+        name=v.name or "",
+        project_id=v.project_id or "",
+        status=v.status,
+        migration_status=v.migration_status,
+        host=v.host,
+        multiattach=bool(v.is_multiattach),
+        group_id=v.group_id or v.consistency_group_id,
+        size_gib=int(v.size or 0),
+        created_at=_time(v.created_at),
+        updated_at=_time(v.updated_at),
+        hosts=tuple((a["attachment_id"], a.get("host_name")) for a in v.attachments or []),
+    )
+
+
+def _attachment(a: Any) -> Attachment:
+    return Attachment(
+        id=a.id, volume_id=a.volume_id, status=a.status, server_id=a.instance or None, connected=bool(a.connection_info)
+    )
+
+
+def _server(s: Any) -> Server:
+    return Server(
+        id=s.id,
+        name=s.name or "",
+        project_id=s.project_id or "",
+        vm_state=s.vm_state,
+        task_state=s.task_state,
+        power_state=s.power_state,
+        host=s.compute_host,
+        locked=bool(s.is_locked),
+        root_device=s.root_device_name,
+        volume_ids=tuple(v["id"] for v in s.attached_volumes or []),
+        updated_at=_time(s.updated_at),
+        answered=s.status != "UNKNOWN",
+    )
+
+
+def _mapping(a: Any, server: Server) -> Mapping:
+    return Mapping(
+        server_id=server.id,
+        volume_id=a.volume_id,
+        attachment_id=a.attachment_id,
+        uuid=a.bdm_id,
+        root=bool(a.device) and a.device == server.root_device,
+    )
+
+
+def _service(s: Any) -> Service:
+    state = s.state if s.state in ("up", "down") else "unknown"
+    uuid = s.id if isinstance(s.id, str) and "-" in s.id else None
+    return Service(binary=s.binary, host=s.host, state=state, uuid=uuid, updated_at=_time(s.updated_at))

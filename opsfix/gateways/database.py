@@ -1,0 +1,221 @@
+"""The services' databases: the only importer of SQLAlchemy and PyMySQL.
+
+Every session is UTC, READ COMMITTED, waits 5 seconds for a lock and counts matched rows. Reads and previews run in
+read-only transactions. Sources: oslo.db's rules for Galera; cinder/db/sqlalchemy/api.py and nova/db/main/api.py for
+lock order and soft deletes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from opsfix import sqlfile
+from opsfix.errors import ConfigError, DatabaseRefused, DatabaseUnknown, GuardError
+from opsfix.gateways.transaction import Changed, Preview, preview, write
+from opsfix.releases import unknown_heads
+
+#: InnoDB deadlock (on Galera also a failed certification), lock wait time-out, record changed under a snapshot.
+RETRIED = frozenset({1213, 1205, 1020})
+_SESSION = (
+    "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = 5,"
+    " sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'"
+)
+#: Asked for in this order; a later one may name an earlier one's database.
+SERVICES = ("cinder", "nova_api", "nova", "glance", "neutron", "placement")
+
+
+def code(error: BaseException) -> int:
+    """The server's or the driver's error number, 0 when there is none."""
+    args = getattr(getattr(error, "orig", error), "args", ())
+    return args[0] if args and isinstance(args[0], int) else 0
+
+
+def connect_url(text: str) -> sa.URL:
+    """The URL as opsfix connects with it: PyMySQL, utf8mb4. Raises ConfigError for another kind of database."""
+    try:
+        url = sa.make_url(text)
+    except exc.ArgumentError:
+        raise ConfigError("a database connection is not a URL of the form mysql+pymysql://USER:PASSWORD@HOST/NAME") from None
+    if url.get_backend_name() not in ("mysql", "mariadb"):
+        raise ConfigError(f"the database {shown(url)} is not MariaDB or MySQL")
+    return url.set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
+
+
+def shown(url: sa.URL | str) -> str:
+    """A database's URL without its password and options."""
+    url = sa.make_url(url)
+    return f"{url.get_backend_name()}://{url.username or ''}@{url.host or ''}:{url.port or 3306}/{url.database or ''}"
+
+
+class Database:
+    """One database on one server."""
+
+    def __init__(self, service: str, url: str, *, pool: int = 8, cell: str | None = None):
+        self.service, self.cell = service, cell
+        self.url = connect_url(url)
+        self._engine = sa.create_engine(
+            self.url,
+            pool_size=pool,
+            max_overflow=4,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            connect_args={"connect_timeout": 5, "read_timeout": 60, "write_timeout": 60},
+        )
+        sa.event.listen(self._engine, "connect", _prepare)
+
+    def __str__(self) -> str:
+        return f"{self.service}{f' (cell {self.cell})' if self.cell else ''} at {shown(self.url)}"
+
+    @contextmanager
+    def session(self) -> Iterator[sa.Connection]:
+        """A connection; a failure to get one is a ConfigError that names the database, never its password."""
+        try:
+            connection = self._engine.connect()
+        except exc.SQLAlchemyError as e:
+            words = str(getattr(getattr(e, "orig", None), "args", ("", "no connection"))[-1])
+            raise ConfigError(f"the database {self} cannot be used: {words} (error {code(e)})") from None
+        with connection:
+            yield connection
+
+    def rows(self, text: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Read in a read-only transaction of its own."""
+        with self.session() as connection:
+            connection.exec_driver_sql("START TRANSACTION READ ONLY")
+            try:
+                return [dict(r._mapping) for r in connection.execute(sa.text(text), params or {})]
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    def check(self) -> None:
+        """Refuse a database that is not of a known release, or a Galera node that is not in sync."""
+        try:
+            heads = {str(r["version_num"]) for r in self.rows("SELECT version_num FROM alembic_version")}
+        except exc.SQLAlchemyError as e:
+            raise GuardError(f"the database {self} has no readable alembic_version (error {code(e)}): not a {self.service} database?") from None
+        strange = unknown_heads(self.service, heads)
+        if strange:
+            raise GuardError(
+                f"the database {self} has the schema version {', '.join(sorted(strange))}, which this opsfix does not"
+                " know (it knows Yoga to 2026.2): upgrade opsfix, or finish the migration"
+            )
+        self.check_in_sync()
+
+    def check_in_sync(self) -> None:
+        """On Galera: ready, in the primary component, and synced."""
+        status = {str(r["Variable_name"]).lower(): str(r["Value"]) for r in self.rows("SHOW STATUS LIKE 'wsrep%'")}
+        if status.get("wsrep_provider_name", "") in ("", "none") and "wsrep_ready" not in status:
+            return
+        if status.get("wsrep_cluster_size") == "0" and status.get("wsrep_ready") == "OFF" and not status.get("wsrep_provider_name"):
+            return
+        seen = (status.get("wsrep_ready"), status.get("wsrep_cluster_status"), status.get("wsrep_local_state"))
+        if seen != ("ON", "Primary", "4"):
+            comment = status.get("wsrep_local_state_comment", "?")
+            raise GuardError(f"the Galera node behind {self} is not safe to use: ready {seen[0]}, {seen[1]}, {comment}: use another node")
+
+    def preview(self, file: sqlfile.SqlFile, params: Mapping[str, Any]) -> Preview:
+        """What a fallback would do to the rows as they are now; sends no statement that changes anything."""
+        with self.session() as connection:
+            connection.exec_driver_sql("START TRANSACTION READ ONLY")
+            try:
+                return preview(connection, file, params)
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    def commit(self, file: sqlfile.SqlFile, params: Mapping[str, Any], record: Any) -> Changed:
+        """Run a fallback in one guarded transaction, again from its start on 1213, 1205 and 1020.
+
+        Raises DatabaseRefused when a statement would not match the rows expected, DatabaseUnknown when the
+        connection was lost and reading back did not settle whether the commit took place.
+        """
+        attempts = Retrying(
+            retry=retry_if_exception(lambda e: isinstance(e, exc.DBAPIError) and code(e) in RETRIED),
+            stop=stop_after_attempt(5),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        )
+        record = _bound(record, file=file.name, database=shown(self.url), service=self.service, cell=self.cell)
+        try:
+            return attempts(lambda: write(self.session, file, params, record))
+        except exc.DBAPIError as e:
+            number = code(e)
+            if number in RETRIED:
+                raise DatabaseRefused(f"the rows of {file.name} stayed locked by others (error {number}): try again") from None
+            if number in (1290, 1792, 1836):
+                raise DatabaseRefused(f"the database {self} is read-only: use the node that takes writes") from None
+            if e.connection_invalidated:
+                raise DatabaseUnknown(f"the connection to {self} was lost (error {number}) before the commit") from None
+            raise DatabaseRefused(f"{self} refuses {file.name}: {getattr(e.orig, 'args', ('', '?'))[-1]} (error {number})") from None
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def _bound(record: Any, **fixed: Any) -> Any:
+    return lambda event, /, **data: record(event, **fixed, **data)
+
+
+def _prepare(connection: Any, _: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_SESSION)
+        try:
+            cursor.execute("SET SESSION wsrep_sync_wait = 1")
+        except Exception as e:  # MySQL, and MariaDB without wsrep, have no such variable
+            if code(e) != 1193:
+                raise
+
+
+class Databases:
+    """See ports.Databases. ``cells`` are nova's, each with its own server."""
+
+    def __init__(self, databases: Mapping[str, Database], cells: Mapping[str, Database]):
+        self._databases, self.cells = dict(databases), dict(cells)
+
+    def names(self) -> Sequence[str]:
+        """The configured ones; 'nova' stands for its cells."""
+        return [*self._databases, *(["nova"] if self.cells else [])]
+
+    def every(self) -> list[Database]:
+        """Every database, the cells' included."""
+        return [*self._databases.values(), *self.cells.values()]
+
+    def check(self) -> None:
+        """Connect to every one and refuse what is not known or not in sync; before any change."""
+        for database in self.every():
+            database.check()
+
+    def _at(self, service: str, cell: str | None) -> Database:
+        found = self.cells.get(cell or "") if service == "nova" else self._databases.get(service)
+        if found is None:
+            raise ConfigError(f"no database is configured for {service}{f' cell {cell}' if cell else ''}")
+        return found
+
+    def read(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> list[dict[str, Any]]:
+        """See ports.Databases."""
+        file = sqlfile.load(name)
+        places = [self._at(file.database, cell)] if file.database != "nova" or cell else list(self.cells.values())
+        text = file.statements[0].text
+        return [row | {"cell": place.cell} for place in places for row in place.rows(text, params)]
+
+    def preview(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> Preview:
+        """See ports.Databases."""
+        file = sqlfile.load(name)
+        return self._at(file.database, cell).preview(file, params)
+
+    def commit(self, name: str, params: Mapping[str, Any], record: Any, *, cell: str | None = None) -> Changed:
+        """See ports.Databases."""
+        file = sqlfile.load(name)
+        place = self._at(file.database, cell)
+        place.check_in_sync()
+        return place.commit(file, params, record)
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        for database in self.every():
+            database.dispose()

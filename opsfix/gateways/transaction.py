@@ -1,0 +1,182 @@
+"""One fallback, one guarded transaction: lock, re-check, keep the rows' images, change, compare, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from opsfix.errors import DatabaseRefused, DatabaseUnknown
+from opsfix.sqlfile import SqlFile, Statement
+
+Row = dict[str, Any]
+Sessions = Callable[[], AbstractContextManager[sa.Connection]]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A statement with its values, how many rows it matches, and those rows as they are or were before."""
+
+    table: str
+    text: str
+    values: Mapping[str, Any]
+    expected: str
+    rows: int
+    before: tuple[Row, ...]
+    as_expected: bool = True
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a fallback would do now. ``refusal`` says which statement would not match, None when all would."""
+
+    statements: Sequence[Effect]
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a committed fallback did; ``rows`` over all its statements."""
+
+    statements: Sequence[Effect]
+
+    @property
+    def rows(self) -> int:
+        """Rows changed."""
+        return sum(s.rows for s in self.statements)
+
+
+def preview(connection: sa.Connection, file: SqlFile, params: Mapping[str, Any]) -> Preview:
+    """Select, by each statement's own WHERE, the rows that it would change."""
+    effects, refusal = [], None
+    for statement in file.statements:
+        if not statement.changes:
+            text = statement.text.removesuffix("FOR UPDATE")
+            found = len(connection.execute(sa.text(text), _used(text, params)).all())
+            refusal = refusal or _mismatch(statement, found)
+            continue
+        effect = _effect(connection, statement, params, "")
+        refusal = refusal or _mismatch(statement, effect.rows)
+        effects.append(effect)
+    return Preview(effects, refusal)
+
+
+def write(sessions: Sessions, file: SqlFile, params: Mapping[str, Any], record: Any) -> Changed:
+    """Run the transaction once. Database errors pass through; the caller decides which to try again."""
+    with sessions() as connection:
+        keys = {s.table: _primary_key(connection, s.table) for s in file.statements if s.table}
+        connection.rollback()
+        with connection.begin() as transaction:
+            effects = _locked(connection, file, params)
+            record("sql-before", images=_images(effects, keys), statements=[_told(e) for e in effects])
+            for effect in effects:
+                done = connection.execute(sa.text(effect.text), dict(effect.values)).rowcount
+                if done != effect.rows:
+                    raise DatabaseRefused(f"{effect.table}: {done} rows changed where {effect.rows} were locked; rolled back")
+            after = _after(connection, effects, keys)
+            record("sql-after", images=after)
+            try:
+                transaction.commit()
+            except exc.DBAPIError as e:
+                if not e.connection_invalidated and getattr(e.orig, "args", (0,))[0] not in (2006, 2013):
+                    raise
+                lost = str(e.orig)
+            else:
+                lost = ""
+    if lost and not _took_place(sessions, effects, after, keys, lost):
+        raise DatabaseRefused(f"the connection was lost while committing ({lost}); read back: nothing was changed")
+    record("sql-committed")
+    return Changed(effects)
+
+
+def _locked(connection: sa.Connection, file: SqlFile, params: Mapping[str, Any]) -> list[Effect]:
+    """Take the locks in the file's order and check every count before anything changes."""
+    effects = []
+    for statement in file.statements:
+        if statement.changes:
+            effect = _effect(connection, statement, params, " FOR UPDATE")
+            found = effect.rows
+            effects.append(effect)
+        else:
+            found = len(connection.execute(sa.text(statement.text), _used(statement.text, params)).all())
+        refusal = _mismatch(statement, found)
+        if refusal:
+            raise DatabaseRefused(refusal)
+    return effects
+
+
+def _effect(connection: sa.Connection, statement: Statement, params: Mapping[str, Any], lock: str) -> Effect:
+    image = statement.image + lock
+    rows = tuple(dict(r._mapping) for r in connection.execute(sa.text(image), _used(image, params)))
+    return Effect(
+        table=statement.table or "",
+        text=statement.text,
+        values=_used(statement.text, params),
+        expected=str(statement.rows),
+        rows=len(rows),
+        before=rows,
+        as_expected=statement.rows.admits(len(rows)),
+    )
+
+
+def _used(text: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    names = sa.text(text)._bindparams
+    return {name: params[name] for name in names}
+
+
+def _mismatch(statement: Statement, found: int) -> str | None:
+    if statement.rows.admits(found):
+        return None
+    what = statement.table or "the lock"
+    return f"{what}: {found} rows match where {statement.rows} must: the rows are not as they were when they were read"
+
+
+def _primary_key(connection: sa.Connection, table: str) -> list[str]:
+    keys = connection.exec_driver_sql(f"SHOW KEYS FROM `{table}` WHERE Key_name = 'PRIMARY'").mappings().all()
+    if not keys:
+        raise DatabaseRefused(f"{table} has no primary key: a change could not be undone")
+    return [str(k["Column_name"]) for k in keys]
+
+
+def _by_key(connection: sa.Connection, table: str, key: Row, lock: str = "") -> Row | None:
+    where = " AND ".join(f"`{column}` = :{column}" for column in key)
+    found = connection.execute(sa.text(f"SELECT * FROM `{table}` WHERE {where}{lock}"), key).mappings().one_or_none()
+    return dict(found) if found else None
+
+
+def _images(effects: list[Effect], keys: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    return [
+        {"table": e.table, "key": {k: row[k] for k in keys[e.table]}, "row": row} for e in effects for row in e.before
+    ]
+
+
+def _after(connection: sa.Connection, effects: list[Effect], keys: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    return [
+        {"table": i["table"], "key": i["key"], "row": _by_key(connection, i["table"], i["key"])}
+        for i in _images(effects, keys)
+    ]
+
+
+def _told(effect: Effect) -> dict[str, Any]:
+    return {"text": effect.text, "values": dict(effect.values), "expected": effect.expected, "rows": effect.rows}
+
+
+def _took_place(
+    sessions: Sessions, effects: list[Effect], after: list[dict[str, Any]], keys: Mapping[str, list[str]], lost: str
+) -> bool:
+    """Read back, locking, what a lost commit left: its own transaction may still be ending on the server."""
+    try:
+        with sessions() as connection, connection.begin():
+            now = [_by_key(connection, i["table"], i["key"], " FOR UPDATE") for i in after]
+            connection.rollback()
+    except Exception as e:
+        raise DatabaseUnknown(f"the connection was lost while committing ({lost}) and cannot be made again: {e}") from e
+    if now == [i["row"] for i in after]:
+        return True
+    if now == [i["row"] for i in _images(effects, keys)]:
+        return False
+    raise DatabaseUnknown(f"the connection was lost while committing ({lost}); the rows are neither as before nor as written")

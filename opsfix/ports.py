@@ -1,0 +1,105 @@
+"""All that the engine knows of the outside: protocols which gateways and test fakes implement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from opsfix.resources import Attachment, Migration, Server, Service, Volume
+from opsfix.resources import Mapping as BlockDeviceMapping
+
+
+class Cloud(Protocol):
+    """The services' APIs, as an administrator of all projects.
+
+    Reads return None, or an empty listing, only for the owner's own 404 or a complete listing; they raise
+    CloudUnknown for whatever else went wrong. Changes return when the service has accepted the request, and raise
+    CloudRefused for a definite no (4xx) or CloudUnknown when the effect is not known.
+    """
+
+    def volume(self, volume_id: str) -> Volume | None:
+        """One volume, None when cinder answers 404."""
+
+    def volumes(self, *, status: str | None = None, name: str | None = None) -> Iterator[Volume]:
+        """Every project's volumes, page by page, filtered by cinder."""
+
+    def attachments(self, *, volume_id: str | None = None) -> Iterator[Attachment]:
+        """Every project's live attachments; ``connected`` is filled only when a volume is named."""
+
+    def server(self, server_id: str) -> Server | None:
+        """One server, None when nova answers 404."""
+
+    def servers(self) -> Iterator[Server]:
+        """Every project's servers, page by page; raises CloudUnknown when a cell's part is missing."""
+
+    def mappings(self, server: Server) -> list[BlockDeviceMapping]:
+        """The live volume mappings of a server (``os-volume_attachments``, 2.89)."""
+
+    def migrations(self, server_id: str) -> list[Migration]:
+        """The migration records of a server."""
+
+    def compute_services(self) -> list[Service]:
+        """nova's services of every cell; a down cell's have the state 'unknown'."""
+
+    def volume_services(self) -> list[Service]:
+        """cinder's services."""
+
+    def transfers(self, volume_id: str) -> list[str]:
+        """Ids of the pending transfers of a volume."""
+
+    def reset_volume(self, volume_id: str, status: str, attach_status: str | None) -> None:
+        """``os-reset_status`` with both fields at once (one alone leaves cinder inconsistent)."""
+
+    def roll_detaching(self, volume_id: str) -> None:
+        """``os-roll_detaching``: detaching -> in-use, no effect in any other state."""
+
+    def create_attachment(self, volume_id: str, server_id: str) -> str:
+        """Reserve the volume for the server; returns the attachment's id."""
+
+    def complete_attachment(self, attachment_id: str) -> None:
+        """``os-complete``: attachment attached, volume in-use."""
+
+    def delete_attachment(self, attachment_id: str) -> None:
+        """``DELETE /attachments/ID``."""
+
+    def delete_volume(self, volume_id: str, *, force: bool) -> None:
+        """Ask cinder-volume to delete the volume."""
+
+    def cleanup_workers(self, volume_id: str) -> None:
+        """``POST /workers/cleanup`` for one volume (3.24)."""
+
+    def detach_volume(self, server_id: str, volume_id: str) -> None:
+        """``DELETE /servers/ID/os-volume_attachments/VOLUME``."""
+
+
+class Databases(Protocol):
+    """The services' databases: read for facts, written only through checked files of ``sql/``."""
+
+    def read(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> list[dict[str, Any]]:
+        """Rows of a read file (``NAME.DATABASE.sql``); from every cell of nova, each row with its ``cell``."""
+
+    def names(self) -> Sequence[str]:
+        """Databases that are configured: 'cinder', 'nova_api', 'nova' (its cells), ..."""
+
+    def preview(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> "SqlOutcome":
+        """What a fallback would do now, read in a read-only transaction."""
+
+    def commit(self, name: str, params: Mapping[str, Any], record: "Recorder", *, cell: str | None = None) -> "SqlOutcome":
+        """Run a fallback in one guarded transaction; ``record`` keeps its images durably before the change.
+
+        Raises DatabaseRefused when a guard no longer holds, DatabaseUnknown when the commit's fate is not known.
+        """
+
+
+class SqlOutcome(Protocol):
+    """What each statement of a fallback matches, or did: statement text, values, rows, before-images."""
+
+    @property
+    def statements(self) -> Sequence[Any]:
+        """One entry a statement that changes rows, in order."""
+
+
+class Recorder(Protocol):
+    """Keeps what must survive: returns when the record is on disk."""
+
+    def __call__(self, event: str, /, **data: Any) -> None: ...

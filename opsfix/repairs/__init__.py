@@ -1,0 +1,42 @@
+"""The repairs, one declarative module each, in the order in which a command tries them: the first match decides."""
+
+from __future__ import annotations
+
+from opsfix.repair import Repair
+from opsfix.repairs import (
+    volume_abandoned,
+    volume_attach_interrupted,
+    volume_attach_never_started,
+    volume_attached_not_in_use,
+    volume_attachment_orphaned,
+    volume_attachment_unproven,
+    volume_creating,
+    volume_delete_failed,
+    volume_deleting,
+    volume_detach_hung,
+    volume_detach_impossible,
+    volume_host_fenced,
+    volume_image_copy,
+    volume_in_operation,
+    volume_mapping_dangling,
+    volume_mapping_legacy,
+)
+
+VOLUME_UNSTICK: tuple[Repair, ...] = (
+    *volume_in_operation.REPAIRS,
+    volume_mapping_legacy.REPAIR,
+    volume_attachment_orphaned.REPAIR,
+    volume_attachment_unproven.REPAIR,
+    volume_host_fenced.REPAIR,
+    volume_mapping_dangling.REPAIR,
+    volume_attached_not_in_use.REPAIR,
+    volume_detach_impossible.REPAIR,
+    volume_detach_hung.REPAIR,
+    volume_attach_interrupted.REPAIR,
+    volume_attach_never_started.REPAIR,
+    volume_abandoned.REPAIR,
+    volume_creating.REPAIR,
+    volume_deleting.REPAIR,
+    volume_delete_failed.REPAIR,
+    volume_image_copy.REPAIR,
+)

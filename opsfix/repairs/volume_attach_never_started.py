@@ -1,0 +1,31 @@
+"""An attach that no host ever took up: nova's mapping goes first, cinder's reservation after it."""
+
+from __future__ import annotations
+
+from opsfix.guards import is_, is_not, none_of, one_of
+from opsfix.repair import Fallback, Repair
+from opsfix.repairs.volume_common import ANSWERED, HOST_UP, IDLE, NOT_ROOT, ONE_SERVER, SETTLED
+
+NEVER = is_("mapping.connected", False, "nova has connection data in its mapping, so the host had the disk: use nova to detach it", in_sql=True)
+RESERVED = is_("attachments.mapped_connected", False)
+
+REPAIR = Repair(
+    symptom="volume-attach-never-started",
+    means="nova maps the volume and cinder reserved it, but no host was ever given the disk",
+    when=(
+        one_of("volume.status", "attaching", "reserved", "available"),
+        is_not("attachments.mapped", 0),
+        RESERVED,
+        none_of("server.vm_state", "shelved_offloaded", "shelved"),
+    ),
+    only_if=(ANSWERED, ONE_SERVER, NOT_ROOT, SETTLED, HOST_UP, IDLE),
+    fixed_when=(is_("mappings.live", 0),),
+    fallback=Fallback(
+        "volume_attach_never_started.nova",
+        (
+            is_not("mapping.id", None, in_sql=True), NEVER, is_("mapping.root", False, NOT_ROOT.advice, in_sql=True),
+            is_("server.in_flight", False, SETTLED.advice, in_sql=True), is_("server.task_state", None, IDLE.advice, in_sql=True),
+            RESERVED, ANSWERED, ONE_SERVER, HOST_UP,
+        ),
+    ),
+)

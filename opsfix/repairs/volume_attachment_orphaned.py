@@ -1,0 +1,31 @@
+"""Attachments that no server uses: their server is gone, or nova uses another one, or no host ever got them."""
+
+from __future__ import annotations
+
+from opsfix.guards import is_, is_not, one_of
+from opsfix.repair import Fallback, Repair
+from opsfix.repairs.volume_common import ATTACH_STATES
+from opsfix.steps import DeleteStaleAttachments
+
+STATE = one_of("volume.status", *ATTACH_STATES, in_sql=True)
+NOT_MIGRATING = is_("volume.migration", "none", in_sql=True)
+SETTLED = is_("attachments.stale_in_flight", False, "server {stale_server} is being built or moved: wait, or confirm or revert the move first")
+NO_GUEST = is_(
+    "attachments.stale_guest", "absent",
+    "the guest of server {stale_server} is {attachments_stale_guest} and may still write:"
+    " make sure that the host is off and repeat with --fenced HOST",
+)
+
+REPAIR = Repair(
+    symptom="volume-attachment-orphaned",
+    means="cinder keeps attachments that no server uses",
+    when=(STATE, is_not("attachments.stale", 0)),
+    only_if=(SETTLED, NO_GUEST),
+    api=(DeleteStaleAttachments(),),
+    api_if=(is_("attachments.stale_backend", "up", "cinder-volume {volume_backend} is {volume_backend_state}"),),
+    fixed_when=(is_("attachments.stale", 0),),
+    fallback=Fallback(
+        "volume_attachment_orphaned.cinder",
+        (STATE, NOT_MIGRATING, is_not("stale.attachment", None, in_sql=True), is_not("stale.status", None, in_sql=True), SETTLED, NO_GUEST),
+    ),
+)

@@ -1,0 +1,24 @@
+"""Guards that several repairs of volumes share."""
+
+from __future__ import annotations
+
+from opsfix.guards import is_, one_of
+from opsfix.volumes import ATTACH_STATES as ATTACH_STATES
+
+ANSWERED = is_("server.answered", True, "nova does not tell about server {server_id}: its cell is down, or only the database has it")
+SETTLED = is_("server.in_flight", False, "server {server_id} is being built or moved: wait, or confirm or revert the move first")
+IDLE = is_("server.task_state", None, "server {server_id} is busy ({server_task_state}): wait until nova is done with it")
+ONE_SERVER = is_("server.count", 1, "{server_count} servers map the volume: detach them one by one")
+NOT_ROOT = is_("mapping.root", False, "it is the boot disk of server {server_id}, which is never cut: stop and start the server instead")
+HOST_UP = one_of(
+    "server.host_state", "up", "none",
+    advice="host {server_host} of server {server_id} is {server_host_state} and the guest may still write:"
+    " bring the host back, or make sure that it is off and repeat with --fenced {server_host}",
+)
+BACKEND_UP = one_of(
+    "volume.backend_state", "up", "none",
+    advice="cinder-volume {volume_backend} is {volume_backend_state}: start it, it then finishes the deletion itself",
+)
+NOT_WORKED_ON = is_("volume.worked_on", "no", "cinder-volume {volume_backend} still works on it: wait, or restart that service if it hangs")
+NO_USER = is_("mappings.live", 0, "server {server_id} still maps the volume")
+NO_ATTACHMENT = is_("attachments.live", 0, "cinder still has {attachments_live} attachments of it")

@@ -1,0 +1,116 @@
+"""What opsfix reads of a cloud: frozen views of the services' resources, in the services' own words.
+
+Times are aware UTC datetimes, ``None`` where the service has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A cinder volume as an administrator sees it (``GET /v3/PROJECT/volumes/ID``).
+
+    ``migration_status`` is None where cinder has none. ``hosts`` maps the id of each attachment that cinder calls
+    attached to the host that it was attached on.
+    """
+
+    id: str
+    name: str
+    project_id: str
+    status: str
+    migration_status: str | None = None
+    host: str | None = None
+    multiattach: bool = False
+    group_id: str | None = None
+    size_gib: int = 0
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    hosts: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """The last state change: a volume that never changed since has that of its creation."""
+        return self.updated_at or self.created_at
+
+    @property
+    def backend(self) -> str | None:
+        """``HOST@BACKEND``, the name of the cinder-volume service that owns it, without the pool."""
+        return self.host.split("#", 1)[0] if self.host else None
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A cinder volume attachment. ``connected``: it has connection_info, so some host may hold the disk."""
+
+    id: str
+    volume_id: str
+    status: str
+    server_id: str | None = None
+    connected: bool = False
+    host: str | None = None
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A live nova block device mapping of a volume. ``connected``: nova once stored connection_info in it
+    (None: only the database knows, and none is configured). ``root``: the server boots from it."""
+
+    server_id: str
+    volume_id: str
+    attachment_id: str | None
+    uuid: str | None = None
+    root: bool = False
+    connected: bool | None = None
+    id: int | None = None
+    cell: str | None = None
+
+
+@dataclass(frozen=True)
+class Server:
+    """A nova server as an administrator sees it. ``answered`` is False for one whose cell is down."""
+
+    id: str
+    name: str
+    project_id: str
+    vm_state: str | None = None
+    task_state: str | None = None
+    power_state: int | None = None
+    host: str | None = None
+    locked: bool = False
+    root_device: str | None = None
+    volume_ids: tuple[str, ...] = ()
+    updated_at: datetime | None = None
+    answered: bool = True
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service's row in ``os-services``. ``state`` is 'up', 'down', or 'unknown' when its cell is down."""
+
+    binary: str
+    host: str
+    state: str
+    uuid: str | None = None
+    id: int | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A nova migration record of a server (``GET /os-migrations``)."""
+
+    id: int
+    server_id: str
+    status: str
+    type: str | None = None
+
+    #: nova/compute/api.py: what is not one of these is still going on; ``finished`` waits for a confirm or revert.
+    ENDED = frozenset({"confirmed", "reverted", "error", "failed", "completed", "cancelled", "done"})
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether nova may still move the server or undo the move."""
+        return self.status not in self.ENDED

@@ -1,0 +1,90 @@
+"""What all items of a run share: the cloud, its databases, which hosts are up, what the operator asserted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from opsfix.errors import CloudUnknown
+from opsfix.ports import Cloud, Databases
+from opsfix.resources import Service
+
+#: Seconds for which a listing of services is taken for the present.
+FRESH = 2.0
+
+
+@dataclass
+class Scene:
+    """``fenced`` are hosts that the operator asserts to be off; ``older_than`` is the least age of a finding.
+
+    ``databases`` is None where none is configured. ``mapped`` holds, where there is no database of nova, the ids of the
+    servers that list a volume, for the volumes that a complete listing of all servers was asked for.
+    """
+
+    cloud: Cloud
+    databases: Databases | None = None
+    older_than: timedelta = timedelta(minutes=15)
+    fenced: frozenset[str] = frozenset()
+    deadline: float = 60.0
+    mapped: dict[str, set[str]] = field(default_factory=dict)
+    _services: tuple[float, list[Service], list[Service]] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def has(self, *databases: str) -> bool:
+        """Whether all of these databases are configured."""
+        return self.databases is not None and set(databases) <= set(self.databases.names())
+
+    def idle(self, changed_at: datetime | None) -> bool:
+        """Whether the last state change is at least ``older_than`` ago; services keep whole seconds."""
+        return changed_at is None or datetime.now(UTC) - changed_at >= self.older_than
+
+    def _listed(self) -> tuple[list[Service], list[Service]]:
+        with self._lock:
+            if self._services is None or time.monotonic() - self._services[0] > FRESH:
+                computes, volumes = self.cloud.compute_services(), self.cloud.volume_services()
+                self._services = (time.monotonic(), computes, volumes)
+            return self._services[1], self._services[2]
+
+    def cells_up(self) -> bool:
+        """Whether every cell answered; without that nova's 404 proves nothing."""
+        return all(s.state != "unknown" for s in self._listed()[0])
+
+    def compute_state(self, host: str | None) -> str:
+        """'up', 'down', 'fenced', 'missing' (nova has no such nova-compute), 'none' for no host,
+        or 'up, yet said to be fenced': an assertion that nova contradicts."""
+        if not host:
+            return "none"
+        states = [s.state for s in self._listed()[0] if s.binary == "nova-compute" and s.host == host]
+        if host in self.fenced:
+            return "up, yet said to be fenced" if "up" in states else "fenced"
+        return states[0] if states else "missing"
+
+    def heartbeat(self, host: str | None) -> datetime | None:
+        """When nova last heard of the host's nova-compute, naive UTC as nova's database has it."""
+        seen = [s.updated_at for s in self._listed()[0] if s.binary == "nova-compute" and s.host == host]
+        return seen[0].replace(tzinfo=None, microsecond=0) if seen and seen[0] else None
+
+    def backend_state(self, backend: str | None) -> str:
+        """The same for a cinder-volume service ``HOST@BACKEND``; a fenced HOST fences all its backends."""
+        if not backend:
+            return "none"
+        states = [s.state for s in self._listed()[1] if s.binary == "cinder-volume" and s.host == backend]
+        if {backend, backend.split("@")[0]} & self.fenced and "up" not in states:
+            return "fenced"
+        return states[0] if states else "missing"
+
+    def list_mapped(self, volume_ids: Iterable[str]) -> None:
+        """Read every server once and remember which list one of these volumes; raises CloudUnknown when not complete."""
+        wanted = {v for v in volume_ids if v not in self.mapped}
+        if not wanted:
+            return
+        found: dict[str, set[str]] = {v: set() for v in wanted}
+        if not self.cells_up():
+            raise CloudUnknown("a cell of nova is down, so the listing of servers is not complete")
+        for server in self.cloud.servers():
+            for volume_id in wanted.intersection(server.volume_ids):
+                found[volume_id].add(server.id)
+        self.mapped |= found

@@ -1,0 +1,179 @@
+"""The API steps that repairs are made of. Each is one change, or a wait for what a change set in motion."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from opsfix.errors import CloudRefused, CloudUnknown
+from opsfix.guards import Facts
+from opsfix.ports import Cloud
+
+
+@dataclass
+class Course:
+    """What the steps of one item pass on to each other, and until when they may wait (seconds, monotonic clock)."""
+
+    deadline: float
+    made: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One change about to be sent. ``inverse`` names what would put it back, None where nothing can."""
+
+    what: str
+    send: Callable[[Cloud, Course], None]
+    inverse: dict[str, Any] | None = None
+
+
+class Step:
+    """Base of all steps."""
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        """The calls that this step stands for, given the facts."""
+        raise NotImplementedError
+
+    def back(self, facts: Facts) -> Iterator[Call]:
+        """What takes the step back when a later one is refused; nothing for most."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class ResetVolume(Step):
+    """Set status and attach_status together (one alone leaves cinder inconsistent)."""
+
+    status: str
+    attach_status: str
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        volume = facts["volume.id"]
+        yield Call(
+            f"cinder: reset volume {volume} to {self.status}/{self.attach_status}",
+            lambda cloud, _: cloud.reset_volume(volume, self.status, self.attach_status),
+            {"reset_volume": {"volume": volume, "status": facts["volume.status"]}},
+        )
+
+
+class RollDetaching(Step):
+    """detaching -> in-use, as cinder itself does after a failed detach."""
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        volume = facts["volume.id"]
+        yield Call(f"cinder: roll volume {volume} back from detaching", lambda cloud, _: cloud.roll_detaching(volume))
+
+
+class DetachThroughNova(Step):
+    """Ask nova to detach and wait until its mapping is gone."""
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        server, volume = facts["server.id"], facts["volume.id"]
+
+        def detach(cloud: Cloud, course: Course) -> None:
+            cloud.detach_volume(server, volume)
+            _await(lambda: _unmapped(cloud, server, volume), course, f"nova accepted, but server {server} still maps it")
+
+        yield Call(f"nova: detach volume {volume} from server {server}", detach)
+
+
+def _unmapped(cloud: Cloud, server_id: str, volume_id: str) -> bool:
+    server = cloud.server(server_id)
+    return server is None or all(m.volume_id != volume_id for m in cloud.mappings(server))
+
+
+def _await(condition: Callable[[], bool], course: Course, otherwise: str) -> None:
+    """Poll until the condition holds; raises CloudUnknown, which says ``otherwise``, at the course's deadline."""
+    pause = 0.1
+    while not condition():
+        if time.monotonic() + pause > course.deadline:
+            raise CloudUnknown(otherwise)
+        time.sleep(pause)
+        pause = min(pause * 1.6, 2.0)
+
+
+class DeleteStaleAttachments(Step):
+    """Delete each attachment that no server uses, one by one."""
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        for attachment in facts["attachments.stale_ids"]:
+            yield Call(f"cinder: delete attachment {attachment}", _deletion(attachment))
+
+
+def _deletion(attachment: str) -> Callable[[Cloud, Course], None]:
+    def delete(cloud: Cloud, _: Course) -> None:
+        try:
+            cloud.delete_attachment(attachment)
+        except CloudRefused as e:
+            if e.status != 404:
+                raise
+
+    return delete
+
+
+class CompleteAttachment(Step):
+    """Tell cinder that the attachment which nova maps is attached: volume in-use."""
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        attachment = facts["attachments.mapped_id"]
+        yield Call(
+            f"cinder: complete attachment {attachment}", lambda cloud, _: cloud.complete_attachment(attachment)
+        )
+
+
+class HoldVolume(Step):
+    """Give the volume a new attachment for the server that maps it: nobody else can take it, and nova can detach."""
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        volume, server = facts["volume.id"], facts["server.id"]
+
+        def create(cloud: Cloud, course: Course) -> None:
+            course.made["attachment"] = cloud.create_attachment(volume, server)
+
+        yield Call(f"cinder: reserve volume {volume} for server {server}", create)
+        yield Call(
+            f"cinder: mark volume {volume} in-use", lambda cloud, course: cloud.complete_attachment(course.made["attachment"])
+        )
+
+    def back(self, facts: Facts) -> Iterator[Call]:
+        yield from ReleaseVolume().calls(facts)
+
+
+class ReleaseVolume(Step):
+    """Delete the attachment that HoldVolume made."""
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        yield Call(
+            f"cinder: release volume {facts['volume.id']}",
+            lambda cloud, course: _deletion(course.made["attachment"])(cloud, course) if "attachment" in course.made else None,
+        )
+
+
+class CleanUpWorkers(Step):
+    """cinder's own clean-up of work that a dead service left."""
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        volume = facts["volume.id"]
+        yield Call(f"cinder: clean up workers of volume {volume}", lambda cloud, _: cloud.cleanup_workers(volume))
+
+
+@dataclass(frozen=True)
+class DeleteVolume(Step):
+    """Finish a deletion that its owner asked for, and wait until the volume is gone or has failed again."""
+
+    force: bool = False
+
+    def calls(self, facts: Facts) -> Iterator[Call]:
+        volume = facts["volume.id"]
+
+        def delete(cloud: Cloud, course: Course) -> None:
+            cloud.delete_volume(volume, force=self.force)
+            _await(lambda: _settled(cloud, volume), course, "cinder accepted, but the volume is still deleting")
+
+        yield Call(f"cinder: {'force-' if self.force else ''}delete volume {volume}", delete)
+
+
+def _settled(cloud: Cloud, volume_id: str) -> bool:
+    volume = cloud.volume(volume_id)
+    return volume is None or volume.status != "deleting"

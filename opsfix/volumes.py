@@ -1,0 +1,275 @@
+"""Collects what cinder and nova know of one volume, and states it as facts.
+
+Sources of the rules: cinder/volume/api.py (attachment_deletion_allowed), cinder/db/sqlalchemy/api.py
+(volume_detached), nova/compute/api.py (check_instance_state and the detach paths).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from opsfix.guards import Unread
+from opsfix.resources import Attachment, Mapping, Migration, Server, Volume
+from opsfix.scene import Scene
+
+#: migration_status values with which cinder itself goes on as without a migration.
+NOT_MIGRATING = (None, "", "none", "deleting", "error", "success")
+#: nova/compute/api.py: detach_volume accepts only these.
+DETACHABLE = ("active", "paused", "stopped", "resized", "soft-delete", "shelved", "shelved_offloaded")
+#: What attaching and detaching move a volume through; the first three are on the way.
+ATTACH_STATES = ("attaching", "detaching", "reserved", "in-use", "available")
+#: power states of a guest that is not running: shutdown, crashed.
+OFF = (4, 6)
+
+
+@dataclass(frozen=True)
+class VolumeCase:
+    """All that was read of one volume. ``servers`` are those that an attachment or a mapping names; a missing
+    key is a server that is proven gone: nova's 404 while every cell is up, and no live row in any configured cell."""
+
+    volume: Volume
+    attachments: tuple[Attachment, ...]
+    mappings: tuple[Mapping, ...]
+    servers: dict[str, Server]
+    migrations: dict[str, tuple[Migration, ...]]
+    worker: str | Unread
+    transfers: tuple[str, ...] = ()
+
+
+def read_case(scene: Scene, volume_id: str) -> VolumeCase | None:
+    """Read one volume and all around it; None when cinder has no such volume. Raises CloudUnknown."""
+    volume = scene.cloud.volume(volume_id)
+    if volume is None:
+        return None
+    attachments = _attachments(scene, volume)
+    mapped = _rows(scene, "read_volume_mappings.nova", volume) if scene.has("nova") else None
+    if mapped is None:
+        scene.list_mapped([volume.id])
+    named = {a.server_id for a in attachments} | (
+        {r["instance_uuid"] for r in mapped} if mapped is not None else scene.mapped[volume.id]
+    )
+    servers = {s.id: s for s in (_server(scene, i) for i in sorted(filter(None, named))) if s}
+    if mapped is not None:
+        mappings = tuple(_mapping(r) for r in mapped if r["instance_uuid"] in servers)
+    else:
+        mappings = tuple(
+            m for s in servers.values() for m in scene.cloud.mappings(s) if m.volume_id == volume.id
+        )
+    return VolumeCase(
+        volume=volume,
+        attachments=attachments,
+        mappings=mappings,
+        servers=servers,
+        migrations={s: tuple(scene.cloud.migrations(s)) for s in servers},
+        worker=_worker(scene, volume),
+        transfers=tuple(scene.cloud.transfers(volume.id)) if volume.status == "awaiting-transfer" else (),
+    )
+
+
+def _rows(scene: Scene, file: str, volume: Volume) -> list[dict[str, Any]]:
+    assert scene.databases is not None
+    return scene.databases.read(file, {"volume_id": volume.id})
+
+
+def _attachments(scene: Scene, volume: Volume) -> tuple[Attachment, ...]:
+    hosts = dict(volume.hosts)
+    if scene.has("cinder"):
+        hosts = {r["id"]: r["attached_host"] for r in _rows(scene, "read_volume_attachments.cinder", volume)} | {
+            k: v for k, v in hosts.items() if v
+        }
+    return tuple(replace(a, host=hosts.get(a.id)) for a in scene.cloud.attachments(volume_id=volume.id))
+
+
+def _server(scene: Scene, server_id: str) -> Server | None:
+    """The server, None when it is proven gone; one that only the database has is a server that did not answer."""
+    server = scene.cloud.server(server_id)
+    if server is not None:
+        return server
+    if not scene.cells_up():
+        return Server(id=server_id, name="", project_id="", answered=False)
+    if scene.has("nova") and scene.databases is not None and scene.databases.read(
+        "read_server_live.nova", {"server_id": server_id}
+    ):
+        return Server(id=server_id, name="", project_id="", answered=False)
+    return None
+
+
+def _mapping(row: dict[str, Any]) -> Mapping:
+    return Mapping(
+        server_id=row["instance_uuid"],
+        volume_id=row["volume_id"],
+        attachment_id=row["attachment_id"],
+        uuid=row["uuid"],
+        root=row["boot_index"] == 0,
+        connected=bool(row["connected"]),
+        id=row["id"],
+        cell=row["cell"],
+    )
+
+
+def _worker(scene: Scene, volume: Volume) -> str | Unread:
+    """Whether a cinder-volume works on the volume: 'none', 'alive' or 'dead' (its service has no heartbeat)."""
+    if not scene.has("cinder"):
+        return Unread("only cinder's workers table tells, and no cinder database is configured")
+    rows = _rows(scene, "read_volume_worker.cinder", volume)
+    if not rows:
+        return "none"
+    return "alive" if any(r["alive"] for r in rows) else "dead"
+
+
+def facts_of(case: VolumeCase, scene: Scene) -> dict[str, Any]:
+    """The case as facts: plain values, or Unread."""
+    volume = case.volume
+    facts = {
+        "volume.id": volume.id,
+        "volume.status": volume.status,
+        "volume.migration": "none" if volume.migration_status in NOT_MIGRATING else volume.migration_status,
+        "volume.group": volume.group_id,
+        "volume.idle": scene.idle(volume.changed_at),
+        "volume.changed_at": volume.changed_at.isoformat() if volume.changed_at else None,
+        "volume.multiattach": volume.multiattach,
+        "volume.backend": volume.backend,
+        "volume.backend_state": scene.backend_state(volume.backend),
+        "volume.worked_on": _worked_on(case, scene),
+        "volume.transfers": len(case.transfers),
+    }
+    return facts | _attachment_facts(case, scene) | _mapping_facts(case, scene) | _server_facts(case, scene)
+
+
+def _worked_on(case: VolumeCase, scene: Scene) -> str | Unread:
+    """Whether a cinder-volume may still be busy with the volume; one that is down, or was never chosen, is not."""
+    if scene.backend_state(case.volume.backend) != "up":
+        return "no"
+    if isinstance(case.worker, Unread):
+        return case.worker
+    return "yes" if case.worker == "alive" else "no"
+
+
+def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
+    standing = {a.id: _standing(a, case) for a in case.attachments}
+    stale = [a for a in case.attachments if standing[a.id] in ("gone", "unconnected", "second", "of a server that is off")]
+    mapped = [a for a in case.attachments if standing[a.id] == "mapped"]
+    guests = sorted({_guest(a, standing[a.id], case, scene) for a in stale} - {"absent"})
+    first = stale[0] if stale else None
+    return {
+        "attachments.live": len(case.attachments),
+        "attachments.mapped": len(mapped),
+        "attachments.mapped_id": mapped[0].id if len(mapped) == 1 else None,
+        "attachments.mapped_status": mapped[0].status if len({a.status for a in mapped}) == 1 else None,
+        "attachments.mapped_connected": any(a.connected for a in mapped),
+        "attachments.stale": len(stale),
+        "attachments.stale_ids": tuple(a.id for a in stale),
+        "attachments.stale_in_flight": any(_in_flight(case, a.server_id) for a in stale),
+        "attachments.stale_guest": " and ".join(guests) or "absent",
+        "attachments.stale_backend": "up" if all(not a.connected for a in stale) else scene.backend_state(case.volume.backend),
+        "attachments.foreign": sum(s == "foreign" for s in standing.values()),
+        "attachments.unproven": sum(s in ("connected without mapping", "unread") for s in standing.values()),
+        "stale.attachment": first.id if first else None,
+        "stale.server": first.server_id if first else None,
+        "stale.status": first.status if first else None,
+        "stale.reason": standing[first.id] if first else None,
+    }
+
+
+def _standing(attachment: Attachment, case: VolumeCase) -> str:
+    """How an attachment stands to nova: 'mapped' by a live mapping, 'gone' with its server, 'second' beside the one
+    that nova uses, 'unconnected' (no host ever got it), 'of a server that is off', or not proven: 'foreign',
+    'connected without mapping', 'unread'."""
+    if attachment.server_id is None:
+        return "foreign" if attachment.connected else "unconnected"
+    server = case.servers.get(attachment.server_id)
+    if server is None:
+        return "gone"
+    if not server.answered:
+        return "unread"
+    used = {m.attachment_id for m in case.mappings if m.server_id == server.id}
+    if attachment.id in used:
+        return "mapped"
+    if not attachment.connected or attachment.status == "error_attaching":
+        return "unconnected"
+    if used & {a.id for a in case.attachments}:
+        return "second"
+    if server.power_state in OFF or server.vm_state == "shelved_offloaded":
+        return "of a server that is off"
+    return "connected without mapping"
+
+
+def _guest(attachment: Attachment, standing: str, case: VolumeCase, scene: Scene) -> str:
+    """Whether a guest may still write through a stale attachment: 'absent', or where it may run."""
+    if standing == "unconnected":
+        return "absent"
+    server = case.servers.get(attachment.server_id or "")
+    host = attachment.host or (server.host if server else None)
+    if not host:
+        if server is not None and server.vm_state == "shelved_offloaded":
+            return "absent"
+        return "possible on a host that only cinder's database names"
+    state = scene.compute_state(host)
+    return "absent" if state in ("up", "fenced") else f"possible on {host} ({state})"
+
+
+def _mapping_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
+    live = {a.id for a in case.attachments}
+    dangling = [m for m in case.mappings if m.attachment_id and m.attachment_id not in live]
+    one = case.mappings[0] if len(case.mappings) == 1 else None
+    return {
+        "mappings.live": len(case.mappings),
+        "mappings.dangling": len(dangling),
+        "mappings.legacy": sum(not m.attachment_id for m in case.mappings),
+        "mapping.id": one.id if one else None,
+        "mapping.uuid": one.uuid if one else None,
+        "mapping.attachment": one.attachment_id if one else None,
+        "mapping.cell": one.cell if one else None,
+        "mapping.connected": one.connected if one and one.connected is not None else Unread("only nova's database tells"),
+        "mapping.root": any(m.root for m in case.mappings),
+        "volume.mapping_dangling": bool(dangling) and case.volume.status in ATTACH_STATES,
+        "volume.stuck_mapping": bool(case.mappings)
+        and (case.volume.status in ATTACH_STATES[:3] or (bool(dangling) and case.volume.status in ATTACH_STATES)),
+    }
+
+
+def _server_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
+    """The one server that maps the volume; with several of them, what is not the same for all reads 'several'."""
+    servers = [case.servers[s] for s in sorted({m.server_id for m in case.mappings})]
+    if not servers:
+        return {"server.count": 0, "server.answered": True, "server.in_flight": False}
+    return {
+        "server.count": len(servers),
+        "server.answered": all(s.answered for s in servers),
+        "server.id": _same(s.id for s in servers),
+        "server.name": _same(s.name for s in servers),
+        "server.vm_state": _same(s.vm_state for s in servers),
+        "server.task_state": _same(s.task_state for s in servers),
+        "server.locked": any(s.locked for s in servers),
+        "server.host": _same(s.host for s in servers),
+        "server.host_state": _same(scene.compute_state(s.host) for s in servers),
+        "server.heartbeat": _same(scene.heartbeat(s.host) for s in servers),
+        "server.detach": _detach_refusal(case, servers) or "possible",
+        "server.in_flight": any(_in_flight(case, s.id) for s in servers),
+    }
+
+
+def _detach_refusal(case: VolumeCase, servers: list[Server]) -> str | None:
+    """Why nova could not detach this volume whatever is asked, None when it could."""
+    if any(m.root for m in case.mappings):
+        return "it is a boot disk"
+    if len(servers) > 1:
+        return "several servers map it and which of them was to let go is not recorded"
+    if servers[0].vm_state not in DETACHABLE:
+        return f"nova does not detach from a server in vm_state {servers[0].vm_state}"
+    return None
+
+
+def _same(values: Iterable[Any]) -> Any:
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else "several"
+
+
+def _in_flight(case: VolumeCase, server_id: str | None) -> bool:
+    """Whether the server is being built, or moved, or waits for the confirmation of a move."""
+    server = case.servers.get(server_id or "")
+    if server is None:
+        return False
+    return server.vm_state == "building" or any(m.in_progress for m in case.migrations.get(server.id, ()))

@@ -1,0 +1,7 @@
+-- database: cinder
+-- kind: read
+-- releases: yoga .. 2026.2
+-- purpose: each service's last heartbeat, to prove that this is the database behind the API
+
+-- rows: 0..n
+SELECT s.`binary`, s.host, s.updated_at AS seen FROM services AS s WHERE s.deleted = 0;

@@ -1,0 +1,9 @@
+-- database: nova
+-- kind: read
+-- releases: yoga .. 2026.2
+-- purpose: one page of the volumes that a cell maps, by the index on the volume
+-- params: after = page.after, page = page.rows
+
+-- rows: 0..n
+SELECT b.volume_id FROM block_device_mapping AS b
+WHERE b.volume_id > :after AND b.deleted = 0 ORDER BY b.volume_id LIMIT :page;

@@ -1,0 +1,38 @@
+-- database: nova
+-- releases: yoga .. 2026.2
+-- purpose: soft-delete, as nova does, the mapping of an attach that no host ever took up
+-- params: mapping_id = mapping.id, mapping_uuid = mapping.uuid, attachment_id = mapping.attachment, server_id = server.id, volume_id = volume.id
+-- guard in sql: mapping.id is not none
+-- guard in sql: mapping.connected is False
+-- guard in sql: mapping.root is False
+-- guard in sql: server.in_flight is False
+-- guard in sql: server.task_state is none
+-- guard by api: attachments.mapped_connected is False
+-- guard by api: server.answered is True
+-- guard by api: server.count is 1
+-- guard by api: server.host_state is one of up, none
+-- rows: 1
+
+-- rows: 1
+SELECT instances.id FROM instances WHERE instances.uuid = :server_id AND instances.deleted = 0 FOR UPDATE;
+
+-- rows: 1
+UPDATE block_device_mapping
+SET deleted = id, deleted_at = UTC_TIMESTAMP()
+WHERE block_device_mapping.id = :mapping_id
+  AND block_device_mapping.uuid = :mapping_uuid
+  AND block_device_mapping.instance_uuid = :server_id
+  AND block_device_mapping.volume_id = :volume_id
+  AND block_device_mapping.attachment_id <=> :attachment_id
+  AND block_device_mapping.deleted = 0
+  AND (block_device_mapping.connection_info IS NULL OR block_device_mapping.connection_info IN ('', 'null', '{}'))
+  AND (block_device_mapping.boot_index IS NULL OR block_device_mapping.boot_index <> 0)
+  AND EXISTS (
+    SELECT 1 FROM instances AS i
+    WHERE i.uuid = :server_id AND i.deleted = 0 AND i.task_state IS NULL AND i.vm_state <> 'building'
+  )
+  AND NOT EXISTS (
+    SELECT 1 FROM migrations AS m
+    WHERE m.instance_uuid = :server_id AND m.deleted = 0
+      AND m.status NOT IN ('confirmed', 'reverted', 'error', 'failed', 'completed', 'cancelled', 'done')
+  );
