@@ -59,7 +59,7 @@ class Guard:
         if isinstance(seen, Unread):
             return f"{self.fact} is {seen}"
         if self.advice:
-            return self.advice.format_map(_Said(facts))
+            return said(self.advice, facts)
         return f"{self.fact} is {seen}, and the repair holds only where {self.sentence}"
 
 
@@ -71,6 +71,11 @@ class _Said(dict[str, Any]):
 
     def __missing__(self, key: str) -> str:
         return "?"
+
+
+def said(text: str, facts: Facts) -> str:
+    """A sentence with the facts that it names in braces."""
+    return text.format_map(_Said(facts))
 
 
 def is_(fact: str, value: Any, advice: str = "", *, in_sql: bool = False) -> Guard:

@@ -81,6 +81,9 @@ class Databases(Protocol):
     def names(self) -> Sequence[str]:
         """Databases that are configured: 'cinder', 'nova_api', 'nova' (its cells), ..."""
 
+    def cell_names(self) -> Sequence[str]:
+        """The cells of nova, each of which ``read`` takes as ``cell``."""
+
     def preview(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> "SqlOutcome":
         """What a fallback would do now, read in a read-only transaction."""
 

@@ -10,10 +10,17 @@ from opsfix.steps import Step
 
 @dataclass(frozen=True)
 class Fallback:
-    """The SQL for what the API cannot do: a file of ``sql/`` and the guards that its header repeats."""
+    """The SQL for what the API cannot do: a file of ``sql/`` and the guards that its header repeats.
+
+    ``one_of_many``: it changes the first of several (one attachment), and the next round takes the next.
+    ``after_refusal``: False where a service's no means that the facts were wrong, so that the SQL may stand in only
+    for a call that cannot be made at all.
+    """
 
     sql: str
     only_if: tuple[Guard, ...]
+    one_of_many: bool = False
+    after_refusal: bool = True
 
     @property
     def database(self) -> str:

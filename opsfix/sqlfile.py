@@ -185,3 +185,15 @@ def _check(name: str, keys: dict[str, list[str]], statements: tuple[Statement, .
     declared = set(_params(name, keys.get("params", [""])[0]))
     if named != declared:
         raise SqlFileError(f"sql/{name}.sql: parameters {sorted(named ^ declared)} are not both declared and used")
+
+
+def spoken(text: str, values: dict[str, object]) -> str:
+    """A statement with its values in place of the parameters, for reading only: it is never sent."""
+
+    def literal(match: re.Match[str]) -> str:
+        value = values[match[1]]
+        if value is None:
+            return "NULL"
+        return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+
+    return re.sub(r"(?<!:):(\w+)", literal, " ".join(text.split()))

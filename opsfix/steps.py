@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from opsfix.ports import Cloud
 
 @dataclass
 class Course:
-    """What the steps of one item pass on to each other, and until when they may wait (seconds, monotonic clock)."""
+    """What the steps of one item pass on to each other, and until when they may wait (seconds, monotonic clock)
+    unless ``stop`` is set."""
 
     deadline: float
+    stop: threading.Event = field(default_factory=threading.Event)
     made: dict[str, str] = field(default_factory=dict)
 
 
@@ -89,7 +92,8 @@ def _await(condition: Callable[[], bool], course: Course, otherwise: str) -> Non
     while not condition():
         if time.monotonic() + pause > course.deadline:
             raise CloudUnknown(otherwise)
-        time.sleep(pause)
+        if course.stop.wait(pause):
+            raise CloudUnknown(f"interrupted: {otherwise}")
         pause = min(pause * 1.6, 2.0)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from opsfix.guards import Unread
 from opsfix.resources import Attachment, Mapping, Migration, Server, Volume
 from opsfix.scene import Scene
+from opsfix.subject import Look
 
 #: migration_status values with which cinder itself goes on as without a migration.
 NOT_MIGRATING = (None, "", "none", "deleting", "error", "success")
@@ -273,3 +274,20 @@ def _in_flight(case: VolumeCase, server_id: str | None) -> bool:
     if server is None:
         return False
     return server.vm_state == "building" or any(m.in_progress for m in case.migrations.get(server.id, ()))
+
+
+class Volumes:
+    """Volumes as the engine's subject (subject.Subject)."""
+
+    type = "volume"
+
+    def look(self, scene: Scene, subject_id: str) -> Look | None:
+        """See subject.Subject."""
+        case = read_case(scene, subject_id)
+        if case is None:
+            return None
+        return Look(subject_id, case.volume.name, case.volume.project_id, facts_of(case, scene))
+
+    def gone(self, subject_id: str) -> dict[str, Any]:
+        """See subject.Subject."""
+        return {"volume.id": subject_id, "volume.status": "deleted"}

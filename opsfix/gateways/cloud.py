@@ -34,7 +34,6 @@ _SETUP_ERRORS = (
     auth_errors.Unauthorized,
     auth_errors.AuthPluginException,
     auth_errors.CatalogException,
-    auth_errors.SSLFailure,
     auth_errors.DiscoveryFailure,
 )
 _CLIENT_ERRORS = (

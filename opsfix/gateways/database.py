@@ -88,7 +88,7 @@ class Database:
         with self.session() as connection:
             connection.exec_driver_sql("START TRANSACTION READ ONLY")
             try:
-                return [dict(r._mapping) for r in connection.execute(sa.text(text), params or {})]
+                return [dict(r._mapping) for r in connection.execute(_text(text, params or {}), params or {})]
             finally:
                 connection.exec_driver_sql("ROLLBACK")
 
@@ -157,6 +157,12 @@ class Database:
         self._engine.dispose()
 
 
+def _text(text: str, params: Mapping[str, Any]) -> sa.TextClause:
+    """The statement; a list parameter becomes as many as it has members."""
+    lists = [sa.bindparam(name, expanding=True) for name, value in params.items() if isinstance(value, (list, tuple))]
+    return sa.text(text).bindparams(*lists)
+
+
 def _bound(record: Any, **fixed: Any) -> Any:
     return lambda event, /, **data: record(event, **fixed, **data)
 
@@ -180,6 +186,10 @@ class Databases:
     def names(self) -> Sequence[str]:
         """The configured ones; 'nova' stands for its cells."""
         return [*self._databases, *(["nova"] if self.cells else [])]
+
+    def cell_names(self) -> Sequence[str]:
+        """See ports.Databases."""
+        return list(self.cells)
 
     def every(self) -> list[Database]:
         """Every database, the cells' included."""

@@ -27,5 +27,7 @@ REPAIR = Repair(
     fallback=Fallback(
         "volume_attachment_orphaned.cinder",
         (STATE, NOT_MIGRATING, is_not("stale.attachment", None, in_sql=True), is_not("stale.status", None, in_sql=True), SETTLED, NO_GUEST),
+        one_of_many=True,
+        after_refusal=False,  # cinder asked nova, and nova uses it (OSSA-2023-003)
     ),
 )

@@ -1,0 +1,63 @@
+"""What a command needs before it does anything: settings, logging, the cloud, its databases."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from opsfix.config import Settings, read_settings
+from opsfix.errors import ConfigError
+from opsfix.secrets import masked
+
+if TYPE_CHECKING:
+    from opsfix.gateways.cloud import OpenStackCloud
+
+
+def settings(ctx: click.Context, **options: Any) -> Settings:
+    """Merge the options given with variables and files, and set up logging."""
+    given = ctx.find_root().params
+    _logging(given)
+    return read_settings(
+        {"services_conf_dir": given["services_conf_dir"], "state_dir": given["state_dir"]} | options, given["config_file"]
+    )
+
+
+def cloud(ctx: click.Context, found: Settings) -> OpenStackCloud:
+    """The cloud's API, not yet connected."""
+    from opsfix.gateways.cloud import OpenStackCloud
+
+    given = ctx.find_root().params
+    return OpenStackCloud(given["os_cloud"], given["os_region_name"], timeout=found["timeout"], workers=found["workers"])
+
+
+class _Masked(logging.Formatter):
+    """Keeps passwords out of the log, whoever writes them there."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
+def _logging(given: dict[str, Any]) -> None:
+    level = logging.DEBUG if given["debug"] else (logging.WARNING, logging.INFO)[min(given["verbose"], 1)]
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if given["log_file"]:
+        try:
+            handler = logging.FileHandler(given["log_file"], encoding="utf-8")
+        except OSError as e:
+            raise ConfigError(f"the log file {given['log_file']} cannot be written: {e.strerror}") from e
+    elif not given["debug"]:
+        level = max(level, logging.ERROR) if not given["verbose"] else level
+    handler.setFormatter(_Masked("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+def write(text: str) -> None:
+    """The result, to stdout; a reader that went away is no error of ours."""
+    with suppress(BrokenPipeError):
+        sys.stdout.write(text)
+        sys.stdout.flush()

@@ -1,0 +1,45 @@
+"""``opsfix volume``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from opsfix.cli import options
+
+
+@click.group("volume", context_settings={"help_option_names": ["-h", "--help"]})
+def group() -> None:
+    """Repair volumes: stuck states, stale attachments."""
+
+
+@group.command(epilog="""\
+\b
+Examples:
+  opsfix volume unstick --all --dry-run           what is stuck in any project, nothing changed
+  opsfix volume unstick data-01 --older-than 0s   one volume, however lately it changed
+  opsfix volume unstick --all --fenced gpu-07     gpu-07 is off: free what its guests had
+  opsfix volume unstick --all --commit -o json    from cron, for a machine to read
+
+\b
+What is never done: a boot disk is never cut; a volume is never called available while nova maps it, while cinder has
+a live attachment of it, or while a guest on a host that is down and not fenced may hold it.""")
+@click.argument("volumes", metavar="[VOLUME]...", nargs=-1)
+@options.repairs
+@click.pass_context
+def unstick(ctx: click.Context, volumes: tuple[str, ...], **given: Any) -> None:
+    """Free volumes that are stuck: attaching, detaching, reserved, in-use or available in disagreement with their
+    attachments, creating, deleting, error_deleting, uploading, downloading.
+
+    VOLUME is a name or an id. The API is used first; SQL that it leaves to do is shown, and committed with --commit.
+    """
+    from opsfix.cli.repairing import run_repair
+    from opsfix.finders import stuck_volumes
+    from opsfix.repairs import VOLUME_UNSTICK
+    from opsfix.volumes import Volumes
+
+    ctx.exit(run_repair(
+        ctx, "volume unstick", Volumes(), VOLUME_UNSTICK, stuck_volumes, volumes, databases=("cinder", "nova_api", "nova"),
+        **given,
+    ))

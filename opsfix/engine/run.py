@@ -1,0 +1,282 @@
+"""One run over many subjects, several at a time: look, plan, act, verify, fall back, verify, until each has its outcome."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any, TypeVar
+
+from opsfix.engine.act import act, show
+from opsfix.engine.fallback import Fell, fall_back
+from opsfix.engine.plan import Planned, plan
+from opsfix.engine.verify import verify
+from opsfix.errors import CloudRefused, CloudUnknown, ExitCode
+from opsfix.guards import Unread, first_failing, said
+from opsfix.model import Item, Mode, Outcome, Result, StepReport
+from opsfix.ports import Recorder
+from opsfix.repair import Repair
+from opsfix.scene import Scene
+from opsfix.secrets import plain
+from opsfix.steps import Course
+from opsfix.subject import Look, Subject
+
+T = TypeVar("T")
+#: Times that one subject may change its state under repair (a volume with as many stale attachments needs one each).
+ROUNDS = 32
+#: Seconds that a change which every service confirmed may take to show.
+SETTLES = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A subject that is not healthy, with the first look at it; ``problem`` when it could not be read."""
+
+    id: str
+    look: Look | None
+    planned: Planned | None
+    problem: str | None = None
+
+
+@dataclass
+class Run:
+    """What one command does. ``progress`` hears how many subjects of how many are done."""
+
+    subject: Subject
+    repairs: tuple[Repair, ...]
+    scene: Scene
+    mode: Mode
+    recorder: Callable[[str], Recorder]
+    workers: int = 8
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def find(self, ids: Iterable[str], *, named: bool) -> list[Finding]:
+        """Look at each; healthy ones, and those younger than --older-than, are left out unless they were named."""
+        found = []
+        for finding in self._each("looking", sorted(ids), self._find):
+            planned = finding.planned
+            if named or planned is None or (planned.repair and not planned.young):
+                found.append(finding)
+        return found
+
+    def _find(self, subject_id: str) -> Finding:
+        try:
+            look = self.subject.look(self.scene, subject_id)
+        except (CloudUnknown, CloudRefused) as e:
+            return Finding(subject_id, None, None, str(e))
+        if look is None:
+            return Finding(subject_id, None, Planned(None))
+        return Finding(subject_id, look, self._plan(look, first=True))
+
+    def _plan(self, look: Look, *, first: bool) -> Planned:
+        return plan(self.subject.type, self.repairs, look.facts, check_age=first)
+
+    def repair(self, findings: Iterable[Finding]) -> list[Item]:
+        """Bring each finding to its outcome."""
+        return list(self._each("repairing", list(findings), self._repair))
+
+    def refuse(self, findings: Iterable[Finding], reason: str) -> list[Item]:
+        """Refuse every finding for the same reason, nothing changed."""
+        return [_item(self, f, _Course(self, f), Outcome.REFUSED, reason) for f in findings]
+
+    def _repair(self, finding: Finding) -> Item:
+        course = _Course(self, finding)
+        try:
+            outcome, reason = course.go()
+        except (CloudUnknown, CloudRefused) as e:
+            outcome, reason = Outcome.UNKNOWN, f"its state cannot be read: {e}"
+        item = _item(self, finding, course, outcome, reason)
+        course.record("item-end", outcome=str(outcome), by=item.by, reason=reason, finding=item.finding)
+        return item
+
+    def _each(self, what: str, inputs: list[Any], do: Callable[[Any], T]) -> Iterator[T]:
+        """Run ``do`` for each, ``workers`` at a time, results in the inputs' order.
+
+        On an interrupt, what was not begun is dropped; what was begun comes to its end.
+        """
+        done = 0
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="opsfix") as pool:
+            waiting = iter(inputs)
+            running: dict[Future[T], int] = {}
+            results: dict[int, T] = {}
+            todo = enumerate(waiting)
+            next_out = 0
+            while True:
+                while len(running) < self.workers and not self.stop.is_set() and (job := next(todo, None)):
+                    running[pool.submit(do, job[1])] = job[0]
+                if not running:
+                    return
+                ended = self._wait(running)
+                for future in ended:
+                    results[running.pop(future)] = future.result()
+                    done += 1
+                self.progress(what, done, len(inputs))
+                while next_out in results:
+                    yield results.pop(next_out)
+                    next_out += 1
+
+    def _wait(self, running: Mapping[Future[T], int]) -> set[Future[T]]:
+        try:
+            return wait(running, return_when="FIRST_COMPLETED").done
+        except KeyboardInterrupt:
+            if self.stop.is_set():
+                raise
+            self.stop.set()
+            return wait(running, return_when="FIRST_COMPLETED").done
+
+
+class _Course:
+    """One finding's way to its outcome."""
+
+    def __init__(self, run: Run, finding: Finding):
+        self.run, self.finding = run, finding
+        self.record = run.recorder(finding.id)
+        self.steps: list[StepReport] = []
+        self.facts: Mapping[str, Any] = finding.look.facts if finding.look else {}
+        self.symptom = finding.planned.repair.symptom if finding.planned and finding.planned.repair else None
+        self.changed = False
+
+    def go(self) -> tuple[Outcome, str]:
+        """Round after round, because one repair may uncover the next (nova's side, then cinder's)."""
+        run = self.run
+        if self.finding.problem:
+            return Outcome.UNKNOWN, f"its state cannot be read: {self.finding.problem}"
+        for n in range(ROUNDS):
+            look = run.subject.look(run.scene, self.finding.id)
+            if look is None:
+                return self._absent()
+            self.facts = self.facts if n else look.facts
+            planned = run._plan(look, first=not self.changed)
+            if planned.repair is None:
+                return self._healthy()
+            self.symptom = self.symptom or planned.repair.symptom
+            if planned.refusal:
+                return Outcome.REFUSED, planned.refusal
+            self.record("plan", repair=planned.repair.symptom, means=planned.repair.means, facts=dict(look.facts))
+            ended = self._round(planned.repair, look.facts)
+            if ended:
+                return ended
+        return Outcome.FAILED, f"it was not healthy after {ROUNDS} rounds"
+
+    def _absent(self) -> tuple[Outcome, str]:
+        if self.changed:
+            return Outcome.REPAIRED, "it is gone, as its owner asked"
+        return Outcome.FAILED, f"no {self.run.subject.type} with this id was found"
+
+    def _healthy(self) -> tuple[Outcome, str]:
+        if self.changed:
+            refused = next((s.detail for s in self.steps if s.result is Result.REFUSED and s.kind == "api"), None)
+            note = f", though one step was refused ({refused})" if refused and not self._by_sql() else ""
+            return Outcome.REPAIRED, f"read again: in order{note}"
+        return Outcome.HEALTHY, "nothing is wrong with it"
+
+    def _by_sql(self) -> bool:
+        return any(s.kind == "sql" and s.result is Result.DONE for s in self.steps)
+
+    @property
+    def by(self) -> str | None:
+        """What changed the cloud last: 'sql' where a fallback was committed."""
+        if not self.changed:
+            return None
+        return "sql" if self._by_sql() else "api"
+
+    def _round(self, repair: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str] | None:
+        """One repair: None when it is fixed and the next round shall look for more."""
+        impossible = first_failing(repair.api_if, facts)
+        if self.run.mode is Mode.DRY_RUN:
+            return self._shown(repair, facts, impossible is None)
+        ended, refusal = Result.REFUSED, repair.means
+        if impossible is not None:
+            refusal = impossible.refusal(facts)
+            self.steps += [StepReport("api", s.what, Result.SKIPPED, refusal) for s in show(repair, facts)]
+        elif repair.api:
+            ended = self._api(repair, facts)
+            refusal = self.steps[-1].detail
+        fixed, facts = self._verify(repair, ended)
+        if fixed:
+            self.changed = True
+            return None
+        if repair.fallback and repair.api and impossible is None and not repair.fallback.after_refusal:
+            repair = replace(repair, fallback=None)
+        return self._not_fixed(repair, facts, ended, refusal)
+
+    def _shown(self, repair: Repair, facts: Mapping[str, Any], possible: bool) -> tuple[Outcome, str]:
+        if repair.api and possible:
+            self.steps += show(repair, facts)
+            return Outcome.NEEDS_COMMIT, f"{repair.means}; repeat without --dry-run"
+        if repair.fallback is None:
+            return Outcome.REFUSED, repair.means
+        fell = fall_back(repair.fallback, facts, self.run.scene, Mode.DRY_RUN, self.record)
+        self.steps += fell.steps
+        return fell.outcome or Outcome.NEEDS_COMMIT, fell.reason
+
+    def _api(self, repair: Repair, facts: Mapping[str, Any]) -> Result:
+        course = Course(monotonic() + self.run.scene.deadline, self.run.stop)
+        reports, ended = act(repair, facts, self.run.scene.cloud, course, self.record)
+        self.steps += reports
+        self.changed = self.changed or any(r.result is not Result.REFUSED for r in reports)
+        return ended
+
+    def _verify(self, repair: Repair, ended: Result) -> tuple[bool, Mapping[str, Any]]:
+        patience = {Result.UNKNOWN: self.run.scene.deadline, Result.DONE: SETTLES}.get(ended, 0.0)
+        return verify(self.run.subject, self.run.scene, self.finding.id, repair, patience, self.run.stop)
+
+    def _not_fixed(
+        self, repair: Repair, facts: Mapping[str, Any], ended: Result, refusal: str
+    ) -> tuple[Outcome, str] | None:
+        if ended is Result.UNKNOWN:
+            return Outcome.UNKNOWN, f"whether it took effect is not known: {refusal}"
+        if repair.refused:
+            return Outcome.REFUSED, said(repair.refused, facts)
+        if ended is Result.DONE:
+            return Outcome.FAILED, f"every call was accepted, and yet {_unmet(repair, facts)}"
+        if repair.fallback is None:
+            if self._settled(facts):
+                return None
+            return Outcome.FAILED, f"refused by the service: {refusal}"
+        return self._sql(repair, facts)
+
+    def _settled(self, facts: Mapping[str, Any]) -> bool:
+        """Whether what was done before the refusal left the subject in order all the same."""
+        return self.changed and plan(self.run.subject.type, self.run.repairs, facts, check_age=False).repair is None
+
+    def _sql(self, repair: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str] | None:
+        assert repair.fallback is not None
+        fell: Fell = fall_back(repair.fallback, facts, self.run.scene, self.run.mode, self.record)
+        self.steps += fell.steps
+        if fell.outcome is not None:
+            return fell.outcome, fell.reason
+        self.changed = True
+        if repair.fallback.one_of_many:
+            return None
+        fixed, facts = self._verify(repair, Result.DONE)
+        return None if fixed else (Outcome.FAILED, f"the SQL was committed, and yet {_unmet(repair, facts)}")
+
+
+def _unmet(repair: Repair, facts: Mapping[str, Any]) -> str:
+    failing = first_failing(repair.fixed_when, facts)
+    return f"{failing.fact} is {facts.get(failing.fact)}" if failing else "it is not in order"
+
+
+def _item(run: Run, finding: Finding, course: _Course, outcome: Outcome, reason: str) -> Item:
+    look = finding.look
+    return Item(
+        type=run.subject.type,
+        id=finding.id,
+        name=look.name if look else "",
+        project_id=look.project_id if look else "",
+        finding=course.symptom,
+        outcome=outcome,
+        by=course.by if outcome is not Outcome.HEALTHY else None,
+        reason=reason,
+        facts={k: plain(v) for k, v in course.facts.items() if not isinstance(v, Unread)},
+        steps=tuple(course.steps),
+    )
+
+
+def interrupted(run: Run) -> tuple[ExitCode, ...]:
+    """The exit code that an interrupt adds to the report's."""
+    return (ExitCode.INTERRUPTED,) if run.stop.is_set() else ()

@@ -1,0 +1,35 @@
+"""What must never be shown: passwords in URLs, and columns that hold secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_IN_URL = re.compile(r"(?P<head>[a-z][\w+.-]*://[^\s:/@]*):[^\s@/]+@", re.IGNORECASE)
+_COLUMNS = frozenset({
+    "connection_info", "connector", "provider_auth", "provider_location", "encryption_key_id", "transport_url",
+    "database_connection", "user_data", "key_data", "admin_pass", "token", "token_hash", "value",
+})
+MASK = "***"
+
+
+def masked(text: str) -> str:
+    """The text with the password of every URL replaced."""
+    return _IN_URL.sub(rf"\g<head>:{MASK}@", text)
+
+
+def masked_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for showing: columns that may hold secrets masked, the rest as plain values."""
+    return {k: MASK if k in _COLUMNS and v not in (None, "") else plain(v) for k, v in row.items()}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it; what JSON has not becomes text."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    return str(value)

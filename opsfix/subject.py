@@ -1,0 +1,33 @@
+"""What the engine repairs: anything that can be looked at by its id and stated as facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from opsfix.scene import Scene
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a subject."""
+
+    id: str
+    name: str
+    project_id: str
+    facts: Mapping[str, Any]
+
+
+class Subject(Protocol):
+    """A kind of resource. ``gone`` are the facts of one that its owner answers 404 for."""
+
+    @property
+    def type(self) -> str:
+        """The kind's name, which also begins its facts: 'volume'."""
+
+    def look(self, scene: Scene, subject_id: str) -> Look | None:
+        """Read the subject and all around it; None for the owner's 404. Raises CloudUnknown."""
+
+    def gone(self, subject_id: str) -> Mapping[str, Any]:
+        """The facts of a subject that is gone."""
