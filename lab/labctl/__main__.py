@@ -3,6 +3,8 @@ import argparse
 import json
 import sys
 
+from openstack.exceptions import SDKException
+
 from labctl import cloud
 from labctl import control
 from labctl import processes
@@ -119,7 +121,7 @@ def main():
     args = _parser().parse_args()
     try:
         return args.function(args)
-    except processes.LabError as e:
+    except (processes.LabError, SDKException) as e:
         print('lab: %s' % e, file=sys.stderr)
         return 1
 

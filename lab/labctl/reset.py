@@ -36,7 +36,7 @@ def _stop_estranged():
 def _restore_until_quiet(attempts=5):
     """What was under way may still write: restore until nothing differs."""
     for _ in range(attempts):
-        if not template.restore() - template.HEARTBEATS:
+        if not template.restore() - set(template.HEARTBEATS):
             return
     raise processes.LabError('the databases keep changing')
 

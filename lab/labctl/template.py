@@ -14,10 +14,13 @@ from labctl import database
 from labctl import settings
 
 ROWS = settings.TEMPLATE / 'rows.pickle'
-# Rewritten all the time by living services; a difference means nothing.
-HEARTBEATS = {('nova_cell1', 'services'), ('nova_cell1', 'compute_nodes'),
-              ('cinder', 'services'), ('neutron', 'agents'),
-              ('nova_cell0', 'services')}
+# Rewritten all the time by living services, so a difference means nothing;
+# the columns are set to now, lest a living service looks dead for a moment.
+HEARTBEATS = {
+    ('nova_cell1', 'services'): ('updated_at', 'last_seen_up'),
+    ('nova_cell1', 'compute_nodes'): ('updated_at',),
+    ('cinder', 'services'): ('updated_at',),
+    ('neutron', 'agents'): ('heartbeat_timestamp',)}
 # What a living process remembers of its own row; the host comes first.
 IDENTITIES = {('nova_cell1', 'services'): ('host', 'id', 'uuid', 'deleted'),
               ('nova_cell1', 'compute_nodes'): ('host', 'id', 'uuid', 'deleted'),
@@ -124,6 +127,8 @@ def _rewrite(cursor, key, rows):
         marks = ','.join(['%s'] * len(rows[0]))
         cursor.executemany('INSERT INTO `%s`.`%s` VALUES (%s)' % (*key, marks),
                            rows)
+    for column in HEARTBEATS.get(key, ()):
+        cursor.execute('UPDATE `%s`.`%s` SET %s=UTC_TIMESTAMP()' % (*key, column))
 
 
 def _restore_images():
@@ -137,9 +142,9 @@ def _restore_images():
             path.unlink()
 
 
-def forget_guests():
-    """Remove every fake guest of every compute host."""
-    for host in settings.COMPUTES:
+def forget_guests(hosts=settings.COMPUTES):
+    """Remove every fake guest of these compute hosts."""
+    for host in hosts:
         for path in (settings.STATE / host / 'guests').glob('*'):
             path.unlink(missing_ok=True)
 

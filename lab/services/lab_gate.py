@@ -18,6 +18,11 @@ class LabFailure(Exception):
     """Raised in place of a driver call that was told to fail."""
 
 
+def failing(call):
+    """Was this call of this process told to fail?"""
+    return (CONTROL / 'fail' / ('%s.%s' % (NAME, call))).exists()
+
+
 def enter(call):
     """Block, raise or return, as the control files say for this process."""
     key = '%s.%s' % (NAME, call)
@@ -27,7 +32,7 @@ def enter(call):
         while (CONTROL / 'hold' / key).exists():
             time.sleep(0.05)
         marker.unlink(missing_ok=True)
-    if (CONTROL / 'fail' / key).exists():
+    if failing(call):
         raise LabFailure('%s of %s was told to fail' % (call, NAME))
 
 

@@ -16,7 +16,8 @@ def attaching_dead(scene):
 
 
 def attaching_nobody(scene):
-    scene.reset(scene.volume(), status='attaching')
+    """os-reserve, the first call of an attach, and nothing after it."""
+    scene.act(scene.volume(), 'os-reserve', {})
 
 
 def detaching(scene, leave_dead=False):
@@ -55,7 +56,7 @@ def reserved(scene):
 
 
 def reserved_nobody(scene):
-    scene.act(scene.volume(), 'os-reserve', {})
+    scene.reset(scene.volume(), status='reserved')
 
 
 def _server_gone(scene):
@@ -70,7 +71,11 @@ def _server_gone(scene):
 
 
 def server_gone(scene):
+    """The host comes back without its guests, as after a loss of power.
+    (With the guest still running, the starting nova-compute would reap it
+    and delete the attachment itself.)"""
     _server_gone(scene)
+    scene.lose_guests(scene.compute_host)
     scene.revive(scene.compute_host)
 
 
@@ -98,6 +103,7 @@ def multiattach_gone(scene):
     scene.admin.compute.delete_server(first)
     scene.wait_server_gone(first)
     scene.revive('cinder')
+    scene.lose_guests(doomed)
     scene.revive(doomed)
 
 
@@ -106,7 +112,8 @@ def two_attachments(scene):
     makes and a failed one leaves."""
     server, volume = scene.attached_pair()
     second = scene.attachment(volume, server)
-    scene.connect_attachment(second)
+    other = next(h for h in settings.COMPUTES if h != scene.compute_host)
+    scene.connect_attachment(second, other)
     scene.complete_attachment(second)
 
 

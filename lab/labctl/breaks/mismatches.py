@@ -24,21 +24,18 @@ def available_attached(scene):
 
 
 def available_error_attaching(scene):
-    """An attachment whose connection failed in the back end, and a second
-    one whose removal makes cinder compute `available` in spite of it."""
+    """os-attach while the back end's driver is not initialized leaves an
+    attachment in error and the volume attaching; then the careless reset."""
     server, volume = scene.server(), scene.volume()
-    failed = scene.attachment(volume, server)
-    other = scene.attachment(volume, server)
-    control.fail(scene.storage_host, 'attach_volume')
+    control.fail(scene.storage_host, 'initialized')
     try:
-        scene.connect_attachment(failed)
-    except exceptions.HttpException:
-        pass
+        scene.act(volume, 'os-attach', {
+            'instance_uuid': server, 'mountpoint': '/dev/vdb', 'mode': 'rw'})
+    except exceptions.HttpException as e:
+        scene.notes['refused'] = str(e.details)
     finally:
-        control.release(scene.storage_host, 'attach_volume')
-    answer = scene.admin.block_storage.delete('/attachments/' + other,
-                                              microversion='3.70')
-    exceptions.raise_from_response(answer)
+        control.release(scene.storage_host, 'initialized')
+    scene.reset(volume, status='available')
 
 
 def in_use_mapped(scene):

@@ -8,6 +8,7 @@ from labctl import cloud
 from labctl import control
 from labctl import processes
 from labctl import settings
+from labctl import template
 
 FOREVER = 90        # seconds after which a condition is not coming
 
@@ -112,13 +113,13 @@ class Scene:
         exceptions.raise_from_response(answer)
         return answer.json()['attachment']['id']
 
-    def connect_attachment(self, attachment):
-        """PUT /attachments/ID with a connector; raises what cinder answers."""
+    def connect_attachment(self, attachment, host):
+        """PUT /attachments/ID with a host's connector."""
         answer = self.as_admin_there().block_storage.put(
             '/attachments/' + attachment, microversion=api.VOLUME,
             json={'attachment': {'connector': {
-                'host': self.compute_host, 'ip': '127.0.0.1',
-                'initiator': 'iqn.2004-10.lab:' + self.compute_host,
+                'host': host, 'ip': '127.0.0.1',
+                'initiator': 'iqn.2004-10.lab:' + host,
                 'mountpoint': '/dev/vdz', 'multipath': False,
                 'os_type': 'linux', 'platform': 'x86_64'}}})
         exceptions.raise_from_response(answer)
@@ -152,6 +153,10 @@ class Scene:
 
     def revive(self, name):
         cloud.revive(name)
+
+    def lose_guests(self, host):
+        """What a loss of power does to a dead host's guests."""
+        template.forget_guests([host])
 
     def dead_for_all(self, name):
         """Until the API reports the host down."""
@@ -199,8 +204,10 @@ class Scene:
         processes.wait_for('server ' + server, met, FOREVER, 0.2)
 
     def wait_server_gone(self, server):
-        self.admin.compute.wait_for_delete(
-            self.admin.compute.get_server(server), interval=0.3, wait=FOREVER)
+        processes.wait_for(
+            'end of server ' + server,
+            lambda: self._server_details(server)['status'] == 'gone', FOREVER,
+            0.2)
 
     # --- the outcome
 
