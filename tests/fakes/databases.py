@@ -1,0 +1,134 @@
+"""ports.Databases over a FakeCloud's rows, for tests of the engine; the SQL itself is tested in tests/sql."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from opsfix import sqlfile
+from opsfix.errors import DatabaseRefused, DatabaseUnknown
+from opsfix.finders import UNSETTLED
+from opsfix.gateways.transaction import Changed, Effect, Preview
+from tests.fakes.cloud import FakeCloud
+from tests.fakes.fallbacks import FALLBACKS, Change
+from tests.fakes.rows import MappingRow, ServerRow, VolumeRow
+
+Rows = list[dict[str, Any]]
+
+
+class FakeDatabases:
+    """Reads what the fake services keep. ``lost``: the next commit's fate is not known, 'before' or 'after' it took
+    place. ``committed`` names the files that were committed."""
+
+    def __init__(self, cloud: FakeCloud, names: tuple[str, ...] = ("cinder", "nova_api", "nova")):
+        self.world, self._names = cloud.world, names
+        self.lost: str | None = None
+        self.committed: list[str] = []
+
+    def names(self) -> tuple[str, ...]:
+        """See ports.Databases."""
+        return self._names
+
+    def cell_names(self) -> list[str]:
+        """nova's cells."""
+        return list(self.world.cells)
+
+    def read(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> Rows:
+        """See ports.Databases."""
+        stem, database = name.rsplit(".", 1)
+        assert database in self._names, f"{database} is not configured"
+        with self.world.lock:
+            rows: Rows = getattr(self, f"_{stem}")(cell=cell, **params)
+        return rows
+
+    # nova
+
+    def _servers(self, cell: str | None) -> Iterable[ServerRow]:
+        return (s for s in self.world.servers.values() if not s.deleted and cell in (None, s.cell))
+
+    def _read_server_live(self, server_id: str, cell: str | None) -> Rows:
+        return [{"uuid": s.id, "cell": s.cell} for s in self._servers(cell) if s.id == server_id]
+
+    def _read_servers_live(self, server_ids: list[str], cell: str | None) -> Rows:
+        return [{"uuid": s.id, "cell": s.cell} for s in self._servers(cell) if s.id in set(server_ids)]
+
+    def _read_volume_mappings(self, volume_id: str, cell: str | None) -> Rows:
+        return [_mapping(m, s.cell) for s in self._servers(cell) for m in s.live if m.volume_id == volume_id]
+
+    def _read_mapping_page(self, after: str, page: int, cell: str | None) -> Rows:
+        ids = sorted(m.volume_id for s in self._servers(cell) for m in s.live if m.volume_id > after)
+        return [{"volume_id": i, "cell": cell} for i in ids[:page]]
+
+    # cinder
+
+    def _volumes(self) -> Iterable[VolumeRow]:
+        return (v for v in self.world.volumes.values() if not v.deleted)
+
+    def _read_volume_attachments(self, volume_id: str, cell: str | None) -> Rows:
+        rows = self.world.volumes[volume_id].live
+        return [{"id": a.id, "attached_host": a.host, "cell": None} for a in rows]
+
+    def _read_volume_worker(self, volume_id: str, cell: str | None) -> Rows:
+        host = self.world.workers.get(volume_id)
+        service = self.world.service("cinder-volume", host)
+        return [{"status": "x", "alive": int(bool(service and service.running))}] if host else []
+
+    def _read_volume_candidates(self, cell: str | None) -> Rows:
+        return [
+            {"id": v.id} for v in self._volumes()
+            if v.status in UNSETTLED or (v.status == "in-use" and not v.live) or (v.status == "available" and v.live)
+        ]
+
+    def _read_attachment_page(self, after: str, page: int, cell: str | None) -> Rows:
+        rows = sorted((a for v in self._volumes() for a in v.live if a.id > after), key=lambda a: a.id)
+        return [{"id": a.id, "volume_id": a.volume_id, "instance_uuid": a.server_id} for a in rows[:page]]
+
+    def _read_volumes_available(self, volume_ids: list[str], cell: str | None) -> Rows:
+        return [{"id": v.id} for v in self._volumes() if v.id in set(volume_ids) and v.status == "available"]
+
+    # fallbacks
+
+    def preview(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> Preview:
+        """See ports.Databases."""
+        with self.world.lock:
+            effects, refusal, _ = self._effects(name, params)
+        return Preview(effects, refusal)
+
+    def commit(
+        self, name: str, params: Mapping[str, Any], record: Callable[..., None], *, cell: str | None = None
+    ) -> Changed:
+        """See ports.Databases."""
+        with self.world.lock:
+            effects, refusal, changes = self._effects(name, params)
+            if refusal:
+                raise DatabaseRefused(refusal)
+            record("sql-before", file=name, images=[])
+            lost, self.lost = self.lost, None
+            if lost != "before":
+                for change in changes:
+                    change.apply()
+                self.committed.append(name)
+            if lost:
+                raise DatabaseUnknown("the connection was lost while committing")
+            record("sql-committed", file=name)
+        return Changed(effects)
+
+    def _effects(self, name: str, params: Mapping[str, Any]) -> tuple[list[Effect], str | None, list[Change]]:
+        file = sqlfile.load(name)
+        assert set(params) == set(file.params), f"{name} takes {sorted(file.params)}, got {sorted(params)}"
+        changes = FALLBACKS[name](self.world, dict(params))
+        effects, refusal = [], None
+        for statement, change in zip((s for s in file.statements if s.changes), changes, strict=True):
+            if not statement.rows.admits(change.rows):
+                refusal = refusal or f"{statement.table}: {change.rows} rows match where {statement.rows} must"
+            before: tuple[dict[str, Any], ...] = ({},) * change.rows
+            values, expected = dict(params), str(statement.rows)
+            effects.append(Effect(statement.table or "", statement.text, values, expected, change.rows, before))
+        return effects, refusal, changes
+
+
+def _mapping(row: MappingRow, cell: str) -> dict[str, Any]:
+    return {
+        "id": row.id, "uuid": row.uuid, "instance_uuid": row.server_id, "volume_id": row.volume_id,
+        "attachment_id": row.attachment_id, "boot_index": row.boot_index, "connected": int(row.connected), "cell": cell,
+    }
