@@ -149,7 +149,7 @@ def _worked_on(case: VolumeCase, scene: Scene) -> str | Unread:
 
 
 def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
-    standing = {a.id: _standing(a, case) for a in case.attachments}
+    standing = {a.id: _standing(a, case, scene) for a in case.attachments}
     stale = [a for a in case.attachments if standing[a.id] in ("gone", "unconnected", "second", "of a server that is off")]
     mapped = [a for a in case.attachments if standing[a.id] == "mapped"]
     guests = sorted({_guest(a, standing[a.id], case, scene) for a in stale} - {"absent"})
@@ -174,7 +174,7 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
     }
 
 
-def _standing(attachment: Attachment, case: VolumeCase) -> str:
+def _standing(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
     """How an attachment stands to nova: 'mapped' by a live mapping, 'gone' with its server, 'second' beside the one
     that nova uses, 'unconnected' (no host ever got it), 'of a server that is off', or not proven: 'foreign',
     'connected without mapping', 'unread'."""
@@ -192,7 +192,8 @@ def _standing(attachment: Attachment, case: VolumeCase) -> str:
         return "unconnected"
     if used & {a.id for a in case.attachments}:
         return "second"
-    if server.power_state in OFF or server.vm_state == "shelved_offloaded":
+    fenced = scene.compute_state(attachment.host or server.host) == "fenced"
+    if fenced or server.power_state in OFF or server.vm_state == "shelved_offloaded":
         return "of a server that is off"
     return "connected without mapping"
 
