@@ -1,5 +1,7 @@
 """The lab's command line; the scripts in lab/ call it."""
 import argparse
+import contextlib
+import fcntl
 import json
 import sys
 
@@ -33,17 +35,17 @@ def _revive(args):
 
 
 def _hold(args):
-    control.hold(args.name, args.call)
+    control.hold(cloud.real_name(args.name), args.call)
     if args.wait:
-        control.wait_held(args.name, args.call, args.wait)
+        control.wait_held(cloud.real_name(args.name), args.call, args.wait)
 
 
 def _fail(args):
-    control.fail(args.name, args.call)
+    control.fail(cloud.real_name(args.name), args.call)
 
 
 def _release(args):
-    control.release(args.name, args.call)
+    control.release(cloud.real_name(args.name), args.call)
 
 
 def _break(args):
@@ -117,10 +119,23 @@ def _parser():
     return parser
 
 
+@contextlib.contextmanager
+def _alone(needed):
+    """One of the commands that change the whole lab at a time."""
+    if not needed:
+        yield
+        return
+    settings.LAB_DIR.mkdir(parents=True, exist_ok=True)
+    with open(settings.LAB_DIR / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def main():
     args = _parser().parse_args()
     try:
-        return args.function(args)
+        with _alone(args.function in (_up, _down, _reset, _break)):
+            return args.function(args)
     except (processes.LabError, SDKException) as e:
         print('lab: %s' % e, file=sys.stderr)
         return 1

@@ -55,7 +55,7 @@ def start(name):
     else:
         return broker.start()
     env = settings.environment()
-    env.update(LAB_PROCESS='cinder-api' if name == 'cinder' else name,
+    env.update(LAB_PROCESS=name,
                LAB_NETWORK_HOSTS=','.join(settings.NETWORKS))
     processes.start(name, [settings.VENV / 'bin' / 'python',
                            settings.HERE / 'services' / 'serve.py',

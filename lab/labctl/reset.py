@@ -11,8 +11,7 @@ from labctl import template
 def _stop_held():
     """A held call would go on once released: end its process instead."""
     for name in cloud.HOSTS + ('cinder',):
-        label = 'cinder-api' if name == 'cinder' else name
-        if control.any_held(label) and processes.kill(name):
+        if control.any_held(name) and processes.kill(name):
             cloud.say('%s ended: it had a held call' % name)
 
 

@@ -1,11 +1,11 @@
-"""cinder's own fake driver and scheduler, behind the lab's gate.
+"""cinder's own fake driver and its scheduler, behind the lab's gate.
 
 Image and volume data are not moved; the states a volume goes through
 meanwhile are cinder's.
 """
 import io
 
-from cinder.scheduler import filter_scheduler
+from cinder.scheduler import manager
 from cinder.tests import fake_driver
 
 import lab_gate
@@ -60,6 +60,6 @@ class LabVolumeDriver(fake_driver.FakeLoggingVolumeDriver):
             max_over_subscription_ratio='20.0', thin_provisioning_support=True)
 
 
-@lab_gate.gated('schedule_create_volume')
-class LabScheduler(filter_scheduler.FilterScheduler):
-    """The filter scheduler; a held call dies with the process."""
+@lab_gate.gated('create_volume')
+class LabSchedulerManager(manager.SchedulerManager):
+    """cinder-scheduler; a held request is one that no worker has taken."""

@@ -20,8 +20,9 @@ def creating(scene):
 
 
 def creating_unscheduled(scene):
-    """cinder-scheduler killed while it chooses a back end: no host."""
-    scene.killed_in('cinder-api', 'schedule_create_volume',
+    """cinder-scheduler killed after it took the request and before it
+    registered as the worker (later, its restart would set `error`)."""
+    scene.killed_in('cinder', 'create_volume',
                     lambda: scene.volume(ready=False))
 
 

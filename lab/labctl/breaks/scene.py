@@ -113,17 +113,6 @@ class Scene:
         exceptions.raise_from_response(answer)
         return answer.json()['attachment']['id']
 
-    def connect_attachment(self, attachment, host):
-        """PUT /attachments/ID with a host's connector."""
-        answer = self.as_admin_there().block_storage.put(
-            '/attachments/' + attachment, microversion=api.VOLUME,
-            json={'attachment': {'connector': {
-                'host': host, 'ip': '127.0.0.1',
-                'initiator': 'iqn.2004-10.lab:' + host,
-                'mountpoint': '/dev/vdz', 'multipath': False,
-                'os_type': 'linux', 'platform': 'x86_64'}}})
-        exceptions.raise_from_response(answer)
-
     def complete_attachment(self, attachment):
         answer = self.as_admin_there().block_storage.post(
             '/attachments/%s/action' % attachment, microversion=api.VOLUME,
@@ -169,7 +158,7 @@ class Scene:
             request()
             control.wait_held(name, call)
         finally:
-            self.die({'cinder-api': 'cinder'}.get(name, name))
+            self.die(name)
             control.release(name, call)
         if leave_dead:
             self.dead_for_all(name)
