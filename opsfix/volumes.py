@@ -164,7 +164,7 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "attachments.stale_ids": tuple(a.id for a in stale),
         "attachments.stale_in_flight": any(_in_flight(case, a.server_id) for a in stale),
         "attachments.stale_guest": " and ".join(guests) or "absent",
-        "attachments.stale_backend": "up" if all(not a.connected for a in stale) else scene.backend_state(case.volume.backend),
+        "attachments.stale_backend": "up" if all(a.status == "reserved" for a in stale) else scene.backend_state(case.volume.backend),
         "attachments.foreign": sum(s == "foreign" for s in standing.values()),
         "attachments.unproven": sum(s in ("connected without mapping", "unread") for s in standing.values()),
         "stale.attachment": first.id if first else None,
