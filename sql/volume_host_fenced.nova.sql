@@ -30,7 +30,7 @@ WHERE block_device_mapping.id = :mapping_id
   AND NOT EXISTS (
     SELECT 1 FROM services AS s
     WHERE s.host = :host AND s.`binary` = 'nova-compute' AND s.deleted = 0
-      AND COALESCE(s.forced_down, 0) = 0 AND s.last_seen_up > COALESCE(:heartbeat, '1970-01-01')
+      AND s.last_seen_up > COALESCE(:heartbeat, '1970-01-01')
   )
   AND NOT EXISTS (
     SELECT 1 FROM migrations AS m
