@@ -258,7 +258,9 @@ class _Course:
 
 def _unmet(repair: Repair, facts: Mapping[str, Any]) -> str:
     failing = first_failing(repair.fixed_when, facts)
-    return f"{failing.fact} is {facts.get(failing.fact)}" if failing else "it is not in order"
+    if failing is None:
+        return "it is not in order"
+    return said(failing.advice, facts) if failing.advice else f"{failing.fact} is {facts.get(failing.fact)}"
 
 
 def _item(run: Run, finding: Finding, course: _Course, outcome: Outcome, reason: str) -> Item:
@@ -270,7 +272,7 @@ def _item(run: Run, finding: Finding, course: _Course, outcome: Outcome, reason:
         project_id=look.project_id if look else "",
         finding=course.symptom,
         outcome=outcome,
-        by=course.by if outcome is not Outcome.HEALTHY else None,
+        by=course.by if outcome is Outcome.REPAIRED else None,
         reason=reason,
         facts={k: plain(v) for k, v in course.facts.items() if not isinstance(v, Unread)},
         steps=tuple(course.steps),

@@ -13,5 +13,5 @@ REPAIR = Repair(
     when=(is_("volume.status", "error_deleting"),),
     only_if=(BACKEND_UP, NO_ATTACHMENT, NO_USER),
     api=(DeleteVolume(force=True),),
-    fixed_when=(is_("volume.status", "deleted"),),
+    fixed_when=(is_("volume.status", "deleted", "it is {volume_status}: the log of cinder-volume {volume_backend} says why"),),
 )

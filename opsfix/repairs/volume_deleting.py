@@ -13,5 +13,5 @@ REPAIR = Repair(
     when=(is_("volume.status", "deleting"),),
     only_if=(BACKEND_UP, NOT_WORKED_ON, NO_ATTACHMENT, NO_USER),
     api=(CleanUpWorkers(), ResetVolume("error", "detached"), DeleteVolume(force=True)),
-    fixed_when=(is_("volume.status", "deleted"),),
+    fixed_when=(is_("volume.status", "deleted", "it is {volume_status}: the log of cinder-volume {volume_backend} says why"),),
 )

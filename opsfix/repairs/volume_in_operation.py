@@ -11,8 +11,8 @@ NEXT = {
     "retyping": "a retype is going on: wait, or restart cinder-volume {volume_backend}",
     "backing-up": "a backup is going on: wait, or restart cinder-backup, which resets it",
     "restoring-backup": "a backup is being restored into it: wait, or restart cinder-backup, which resets it",
-    "awaiting-transfer": "{volume_transfers} transfers wait for it: 'openstack volume transfer request list --all-projects',"
-    " then accept or delete",
+    "awaiting-transfer": "it is to change its owner ({volume_transfers} transfers pending): accept or delete the transfer that"
+    " 'openstack volume transfer request list --all-projects' shows; with none left, 'openstack volume set --state available'",
     "managing": "cinder is taking it over: wait, or restart cinder-volume {volume_backend}",
     "extending": "it is being extended: wait, or restart cinder-volume {volume_backend}",
     "reverting": "it is being reverted to a snapshot: wait, or restart cinder-volume {volume_backend}",
