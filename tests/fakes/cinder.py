@@ -42,7 +42,8 @@ class FakeCinder:
     def _attachment(self, attachment_id: str) -> AttachmentRow:
         attachment = self.world.attachment(attachment_id)
         if attachment is None:
-            raise CloudRefused(404, f"Volume attachment could not be found with filter: attachment_id = {attachment_id}")
+            wanted = f"attachment_id = {attachment_id}"
+            raise CloudRefused(404, f"Volume attachment could not be found with filter: {wanted}.")
         return attachment
 
     # states
@@ -107,7 +108,7 @@ class FakeCinder:
         if volume.status in free:
             volume.status = "reserved"
             volume.touch()
-        elif not any(a.server_id == server_id for a in volume.live):
+        elif volume.status not in ("in-use", "reserved") or all(a.server_id != server_id for a in volume.live):
             raise CloudRefused(400, (
                 f"Invalid volume: Volume {volume_id} status must be {' or '.join(free)} to reserve, but the current"
                 f" status is {volume.status}."

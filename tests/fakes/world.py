@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from time import monotonic
 
 from tests.fakes.rows import AttachmentRow, MappingRow, MigrationRow, ServerRow, ServiceRow, VolumeRow, ago
@@ -80,3 +81,9 @@ class World:
         service.running = False
         if noticed:
             service.state, service.updated_at = "down", ago(7200)
+
+    def picture(self) -> object:
+        """All rows as plain values, to compare with a later picture."""
+        rows = [*self.volumes.values(), *self.servers.values(), *self.migrations]
+        states = [(s.host, s.state) for s in self.services]
+        return [asdict(row) for row in rows], states, dict(self.workers), dict(self.transfers), set(self.holds)

@@ -1,0 +1,16 @@
+"""Patience for the engine's tests: a fake that has not settled at once never will."""
+
+import pytest
+
+from opsfix.engine import run
+from tests.fakes.cloud import FakeCloud
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "SETTLES", 0.2)
+
+
+@pytest.fixture()
+def cloud() -> FakeCloud:
+    return FakeCloud()
