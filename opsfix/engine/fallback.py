@@ -27,15 +27,15 @@ class Fell:
 
 def fall_back(fallback: Fallback, facts: Mapping[str, Any], scene: Scene, mode: Mode, record: Recorder) -> Fell:
     """Check the guards once more, then show or commit."""
-    failing = first_failing(fallback.only_if, facts)
-    if failing:
-        return Fell([], Outcome.REFUSED, failing.refusal(facts))
     if not scene.has(fallback.database) or scene.databases is None:
         step = StepReport("sql", f"sql/{fallback.sql}.sql", Result.SKIPPED, f"needs the database of {fallback.database}")
         return Fell([step], Outcome.REFUSED, (
             f"no API call can repair this, and the SQL needs the database of {fallback.database}, which is not"
             " configured: see 'opsfix config show'"
         ))
+    failing = first_failing(fallback.only_if, facts)
+    if failing:
+        return Fell([], Outcome.REFUSED, failing.refusal(facts))
     params = {name: facts[fact] for name, fact in sqlfile.load(fallback.sql).params.items()}
     cell = facts.get("mapping.cell") if fallback.database == "nova" else None
     if mode is Mode.COMMIT:

@@ -193,8 +193,9 @@ class _Course:
             refusal = impossible.refusal(facts)
             self.steps += [StepReport("api", s.what, Result.SKIPPED, refusal) for s in show(repair, facts)]
         elif repair.api:
+            sent = len(self.steps)
             ended = self._api(repair, facts)
-            refusal = self.steps[-1].detail
+            refusal = next((s.detail for s in self.steps[sent:] if s.result is ended), "")
         fixed, facts = self._verify(repair, ended)
         if fixed:
             self.changed = True
