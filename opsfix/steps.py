@@ -116,11 +116,14 @@ def _deletion(attachment: str) -> Callable[[Cloud, Course], None]:
     return delete
 
 
+@dataclass(frozen=True)
 class CompleteAttachment(Step):
-    """Tell cinder that the attachment which nova maps is attached: volume in-use."""
+    """Tell cinder that an attachment is attached, whatever it was: volume in-use, so that nova can detach."""
+
+    fact: str = "attachments.mapped_id"
 
     def calls(self, facts: Facts) -> Iterator[Call]:
-        attachment = facts["attachments.mapped_id"]
+        attachment = facts[self.fact]
         yield Call(
             f"cinder: complete attachment {attachment}", lambda cloud, _: cloud.complete_attachment(attachment)
         )

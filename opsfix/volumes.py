@@ -156,6 +156,7 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
     first = stale[0] if stale else None
     return {
         "attachments.live": len(case.attachments),
+        "attachments.first_id": case.attachments[0].id if case.attachments else None,
         "attachments.mapped": len(mapped),
         "attachments.mapped_id": mapped[0].id if len(mapped) == 1 else None,
         "attachments.mapped_status": mapped[0].status if len({a.status for a in mapped}) == 1 else None,
@@ -167,6 +168,7 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "attachments.stale_backend": "up" if all(a.status == "reserved" for a in stale) else scene.backend_state(case.volume.backend),
         "attachments.foreign": sum(s == "foreign" for s in standing.values()),
         "attachments.unproven": sum(s in ("connected without mapping", "unread") for s in standing.values()),
+        "attachments.unread": sum(s == "unread" for s in standing.values()),
         "stale.attachment": first.id if first else None,
         "stale.server": first.server_id if first else None,
         "stale.status": first.status if first else None,

@@ -25,10 +25,10 @@ from opsfix.repairs import (
 VOLUME_UNSTICK: tuple[Repair, ...] = (
     *volume_in_operation.REPAIRS,
     volume_mapping_legacy.REPAIR,
-    volume_attachment_orphaned.REPAIR,
     volume_attachment_unproven.REPAIR,
     volume_host_fenced.REPAIR,
-    volume_mapping_dangling.REPAIR,
+    *volume_mapping_dangling.REPAIRS,
+    volume_attachment_orphaned.REPAIR,
     volume_attached_not_in_use.REPAIR,
     volume_detach_impossible.REPAIR,
     volume_detach_hung.REPAIR,

@@ -21,7 +21,7 @@ def test_it_is_refused_with_the_way_out(cloud: FakeCloud, status: str, databases
 def test_transfers_are_counted(cloud: FakeCloud) -> None:
     volume = cloud.add_volume(status="awaiting-transfer")
     cloud.world.transfers["transfer-1"] = volume
-    assert_refused(cloud, volume, IN_OPERATION, "1 transfers wait")
+    assert_refused(cloud, volume, IN_OPERATION, "1 transfers pending")
 
 
 @pytest.mark.parametrize("status", ["available", "in-use", "detaching", "attaching", "reserved", "deleting", "maintenance"])

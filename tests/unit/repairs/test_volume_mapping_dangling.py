@@ -132,3 +132,65 @@ def test_a_down_cell_is_unknown_or_refused(cloud: FakeCloud) -> None:
         with unchanged(cloud):
             item = unstick(cloud, volume, mode=Mode.COMMIT, databases=databases)
         assert item.outcome in (Outcome.UNKNOWN, Outcome.REFUSED)
+
+
+@pytest.mark.parametrize("status", ["in-use", "detaching", "reserved", "attaching", "available"])
+def test_the_hold_of_an_earlier_run_is_taken_up(cloud: FakeCloud, status: str) -> None:
+    volume, server = dangling(cloud)
+    held = cloud.add_attachment(volume, server, "attached" if status in ("in-use", "detaching") else "reserved", connected=False)
+    cloud.set_volume(volume, status, attach_status="attached" if status in ("in-use", "detaching") else "detached")
+    assert cloud.world.attachment(held)
+    assert_repaired(cloud, volume, DANGLING)
+
+
+@pytest.mark.parametrize("status", ["in-use", "detaching", "reserved"])
+def test_a_hold_is_not_given_back_while_the_guest_may_write(cloud: FakeCloud, status: str) -> None:
+    """A run that hung left the hold; then the host died: to free the volume now is to give one disk to two guests."""
+    volume, server = dangling(cloud)
+    cloud.add_attachment(volume, server, "attached", connected=False)
+    cloud.set_volume(volume, status, attach_status="attached")
+    cloud.kill_host("cmp-1")
+    assert_refused(cloud, volume, DANGLING, "--fenced cmp-1")
+
+
+def test_a_stale_attachment_is_not_deleted_while_another_guest_may_write(cloud: FakeCloud) -> None:
+    volume, _ = dangling(cloud, host="cmp-2")
+    gone = cloud.add_server()
+    cloud.add_attachment(volume, gone)
+    cloud.lose_server(gone)
+    cloud.set_volume(volume, "in-use", attach_status="attached")
+    cloud.kill_host("cmp-2")
+    assert_refused(cloud, volume, DANGLING, "--fenced cmp-2")
+    cloud.revive("cmp-2")
+    assert_repaired(cloud, volume, DANGLING)
+
+
+def test_a_stale_attachment_is_not_deleted_while_a_boot_disk_is_mapped(cloud: FakeCloud) -> None:
+    volume, server = cloud.add_volume(), cloud.add_server()
+    cloud.add_mapping(server, volume, root=True)
+    gone = cloud.add_server()
+    cloud.add_attachment(volume, gone)
+    cloud.lose_server(gone)
+    cloud.set_volume(volume, "in-use", attach_status="attached")
+    assert_refused(cloud, volume, DANGLING, "boot disk")
+
+
+def test_two_mappings_of_one_server_are_refused(cloud: FakeCloud) -> None:
+    volume, server = cloud.attached()
+    cloud.add_mapping(server, volume)
+    assert_refused(cloud, volume, DANGLING, server, "twice")
+
+
+def test_another_attachment_of_the_running_guest_is_refused(cloud: FakeCloud) -> None:
+    volume, server = dangling(cloud)
+    cloud.add_attachment(volume, server)
+    cloud.set_volume(volume, "in-use", attach_status="attached")
+    assert_refused(cloud, volume, "volume-attachment-unproven", "stop the server")
+
+
+def test_on_a_fenced_host_nothing_is_freed_before_novas_side_is_cut(cloud: FakeCloud) -> None:
+    volume, server = dangling(cloud)
+    cloud.add_attachment(volume, server, "attached", connected=False)
+    cloud.set_volume(volume, "detaching", attach_status="attached")
+    cloud.kill_host("cmp-1", off=True)
+    assert_repaired(cloud, volume, "volume-host-fenced", by="sql", fenced=["cmp-1"])
