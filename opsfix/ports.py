@@ -84,10 +84,10 @@ class Databases(Protocol):
     def cell_names(self) -> Sequence[str]:
         """The cells of nova, each of which ``read`` takes as ``cell``."""
 
-    def preview(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> "SqlOutcome":
+    def preview(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> SqlOutcome:
         """What a fallback would do now, read in a read-only transaction."""
 
-    def commit(self, name: str, params: Mapping[str, Any], record: "Recorder", *, cell: str | None = None) -> "SqlOutcome":
+    def commit(self, name: str, params: Mapping[str, Any], record: Recorder, *, cell: str | None = None) -> SqlOutcome:
         """Run a fallback in one guarded transaction; ``record`` keeps its images durably before the change.
 
         Raises DatabaseRefused when a guard no longer holds, DatabaseUnknown when the commit's fate is not known.
@@ -100,6 +100,10 @@ class SqlOutcome(Protocol):
     @property
     def statements(self) -> Sequence[Any]:
         """One entry a statement that changes rows, in order."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Which statement would not match the rows that it must, None when all do."""
 
 
 class Recorder(Protocol):

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from textwrap import indent
 from typing import Any
 
 from opsfix.model import Report
@@ -35,7 +36,7 @@ def _statements(report: Report) -> str:
     for item in report.items:
         for step in item.steps:
             if step.kind == "sql" and step.statement:
-                out.append(f"\n{item.id}: {step.what} [{step.result}], {step.detail}\n  {step.statement}")
+                out.append(f"\n{item.id}: {step.what} [{step.result}], {step.detail}\n{indent(step.statement, '  ')}")
                 out += [f"  row now: {_row(row)}" for row in step.before or ()]
             elif step.kind == "api" and str(step.result) in ("dry-run", "refused", "unknown"):
                 out.append(f"\n{item.id}: {step.what} [{step.result}] {step.detail}".rstrip())

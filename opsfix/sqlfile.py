@@ -115,7 +115,7 @@ def parse(name: str, text: str) -> SqlFile:
         name=name,
         database=keys["database"][0],
         releases=keys["releases"][0],
-        params=_params(name, keys.get("params", [""])[0]),
+        params=_params(name, keys.get("params", [])),
         guards_in_sql=tuple(keys.get("guard in sql", [])),
         guards_by_api=tuple(keys.get("guard by api", [])),
         rows=int(keys["rows"][0]) if not reads else 0,
@@ -135,9 +135,9 @@ def _header(name: str, head: str) -> dict[str, list[str]]:
     return keys
 
 
-def _params(name: str, text: str) -> dict[str, str]:
-    params = {}
-    for part in filter(None, (p.strip() for p in text.split(","))):
+def _params(name: str, lines: list[str]) -> dict[str, str]:
+    params: dict[str, str] = {}
+    for part in (p.strip() for line in lines for p in line.split(",")):
         param, equals, fact = (s.strip() for s in part.partition("="))
         if not equals or not fact:
             raise SqlFileError(f"sql/{name}.sql: params: {part!r} is not 'name = fact'")
@@ -173,7 +173,7 @@ def _statement(name: str, text: str, rows: Rows, reads: bool) -> Statement:
 
 
 def _check(name: str, keys: dict[str, list[str]], statements: tuple[Statement, ...], reads: bool) -> None:
-    for key in ("database", "releases") if reads else ("database", "releases", "params", "rows"):
+    for key in ("database", "releases") if reads else ("database", "releases", "rows"):
         if len(keys.get(key, [])) != 1:
             raise SqlFileError(f"sql/{name}.sql: the header needs exactly one '{key}'")
     if keys["database"][0] != name.rsplit(".", 1)[-1]:
@@ -182,7 +182,7 @@ def _check(name: str, keys: dict[str, list[str]], statements: tuple[Statement, .
     if not reads and int(keys["rows"][0]) != exact:
         raise SqlFileError(f"sql/{name}.sql: the header expects {keys['rows'][0]} rows, its statements {exact}")
     named = set(re.findall(r"(?<!:):(\w+)", " ".join(s.text for s in statements)))
-    declared = set(_params(name, keys.get("params", [""])[0]))
+    declared = set(_params(name, keys.get("params", [])))
     if named != declared:
         raise SqlFileError(f"sql/{name}.sql: parameters {sorted(named ^ declared)} are not both declared and used")
 
@@ -196,4 +196,4 @@ def spoken(text: str, values: dict[str, object]) -> str:
             return "NULL"
         return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
-    return re.sub(r"(?<!:):(\w+)", literal, " ".join(text.split()))
+    return re.sub(r"(?<!:):(\w+)", literal, text)

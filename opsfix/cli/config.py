@@ -17,7 +17,7 @@ def group() -> None:
 @group.command(epilog="\b\nExample:\n  opsfix --services-conf-dir /srv/etc config show -o json")
 @options.output
 @click.pass_context
-def show(ctx: click.Context, output: str) -> None:
+def show(ctx: click.Context, /, output: str) -> None:
     """Print every setting with its origin, passwords masked."""
     from opsfix import journal
     from opsfix.config import SERVICE_FILES, SETTINGS
@@ -37,7 +37,7 @@ def show(ctx: click.Context, output: str) -> None:
 @group.command(epilog="\b\nExample:\n  opsfix config check && opsfix volume unstick --all")
 @options.output
 @click.pass_context
-def check(ctx: click.Context, output: str) -> None:
+def check(ctx: click.Context, /, output: str) -> None:
     """Connect to everything that is configured and say what works. Exits 3 when something does not."""
     from opsfix.cli.checking import checks
 

@@ -28,7 +28,7 @@ a live attachment of it, or while a guest on a host that is down and not fenced 
 @click.argument("volumes", metavar="[VOLUME]...", nargs=-1)
 @options.repairs
 @click.pass_context
-def unstick(ctx: click.Context, volumes: tuple[str, ...], **given: Any) -> None:
+def unstick(ctx: click.Context, /, volumes: tuple[str, ...], **given: Any) -> None:
     """Free volumes that are stuck: attaching, detaching, reserved, in-use or available in disagreement with their
     attachments, creating, deleting, error_deleting, uploading, downloading.
 

@@ -89,7 +89,8 @@ def _change(call: Callable[[], T]) -> T:
 
 def _read(call: Callable[[], T]) -> T:
     """Read, again when the answer was lost or the service was busy."""
-    return _READS(_change, call)
+    found: T = _READS(lambda: _change(call))
+    return found
 
 
 def _paged(listing: Callable[[], Iterator[Any]], view: Callable[[Any], T]) -> Iterator[T]:

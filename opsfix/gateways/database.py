@@ -159,7 +159,9 @@ class Database:
 
 def _text(text: str, params: Mapping[str, Any]) -> sa.TextClause:
     """The statement; a list parameter becomes as many as it has members."""
-    lists = [sa.bindparam(name, expanding=True) for name, value in params.items() if isinstance(value, (list, tuple))]
+    lists: list[sa.BindParameter[Any]] = [
+        sa.bindparam(name, expanding=True) for name, value in params.items() if isinstance(value, (list, tuple))
+    ]
     return sa.text(text).bindparams(*lists)
 
 

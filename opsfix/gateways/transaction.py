@@ -43,6 +43,7 @@ class Changed:
     """What a committed fallback did; ``rows`` over all its statements."""
 
     statements: Sequence[Effect]
+    refusal: str | None = None
 
     @property
     def rows(self) -> int:
