@@ -5,5 +5,5 @@
 -- params: after = page.after, page = page.rows
 
 -- rows: 0..n
-SELECT b.volume_id FROM block_device_mapping AS b
+SELECT b.volume_id FROM block_device_mapping AS b FORCE INDEX (volume_id)
 WHERE b.volume_id > :after AND b.deleted = 0 ORDER BY b.volume_id LIMIT :page;

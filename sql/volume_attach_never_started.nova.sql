@@ -1,7 +1,8 @@
 -- database: nova
 -- releases: yoga .. 2026.2
 -- purpose: soft-delete, as nova does, the mapping of an attach that no host ever took up
--- params: mapping_id = mapping.id, mapping_uuid = mapping.uuid, attachment_id = mapping.attachment, server_id = server.id, volume_id = volume.id
+-- params: mapping_id = mapping.id, mapping_uuid = mapping.uuid, attachment_id = mapping.attachment
+-- params: server_id = server.id, volume_id = volume.id
 -- guard in sql: mapping.id is not none
 -- guard in sql: mapping.connected is False
 -- guard in sql: mapping.root is False

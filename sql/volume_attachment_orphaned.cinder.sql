@@ -1,7 +1,8 @@
 -- database: cinder
 -- releases: yoga .. 2026.2
--- purpose: soft-delete one attachment that no server uses and recompute the volume's state as cinder's volume_detached does
--- params: volume_id = volume.id, volume_status = volume.status, attachment_id = stale.attachment, attachment_status = stale.status, server_id = stale.server
+-- purpose: soft-delete one attachment that no server uses, and recompute the volume's state as cinder does after it
+-- params: volume_id = volume.id, volume_status = volume.status
+-- params: attachment_id = stale.attachment, attachment_status = stale.status, server_id = stale.server
 -- guard in sql: volume.status is one of attaching, detaching, reserved, in-use, available
 -- guard in sql: volume.migration is none
 -- guard in sql: stale.attachment is not none

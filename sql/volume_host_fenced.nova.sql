@@ -1,7 +1,8 @@
 -- database: nova
 -- releases: yoga .. 2026.2
 -- purpose: soft-delete, as nova does, the mapping of a volume in a server whose host is down and fenced
--- params: mapping_id = mapping.id, mapping_uuid = mapping.uuid, attachment_id = mapping.attachment, server_id = server.id, volume_id = volume.id, host = server.host, heartbeat = server.heartbeat
+-- params: mapping_id = mapping.id, mapping_uuid = mapping.uuid, attachment_id = mapping.attachment
+-- params: server_id = server.id, volume_id = volume.id, host = server.host, heartbeat = server.heartbeat
 -- guard in sql: mapping.id is not none
 -- guard in sql: server.host_state is fenced
 -- guard in sql: mapping.root is False

@@ -39,7 +39,7 @@ class World:
         listed = mariadb.execute(self.url, "SHOW TABLES")
         self.tables = sorted({str(name) for row in listed for name in row.values()} - {"alembic_version"})
 
-    def add(self, name: str, table: str, **values: Any) -> Row:
+    def add(self, name: str, table: str, /, **values: Any) -> Row:
         """Insert a row and remember it by name."""
         row = self.mariadb.insert(self.url, table, **values)
         self._named[name] = (table, row)
@@ -49,7 +49,7 @@ class World:
         """The row of that name, as it was when it was added."""
         return self._named[name][1]
 
-    def change(self, name: str, **values: Any) -> None:
+    def change(self, name: str, /, **values: Any) -> None:
         """Change columns of a named row, as somebody else would."""
         table, row = self._named[name]
         columns = ", ".join(f"`{column}` = %s" for column in values)
@@ -60,7 +60,7 @@ class World:
         table, row = self._named[name]
         self.mariadb.execute(self.url, f"DELETE FROM `{table}` WHERE id = %s", (row["id"],))
 
-    def expect(self, name: str, **columns: Any) -> None:
+    def expect(self, name: str, /, **columns: Any) -> None:
         """The run changes these columns of the row and no other."""
         table, row = self._named[name]
         self.expected.setdefault(table, {})[row["id"]] = columns

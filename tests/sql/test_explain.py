@@ -1,0 +1,144 @@
+"""No statement of sql/ reads a big table from end to end, unless its header says why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from opsfix import sqlfile
+from opsfix.gateways.database import Database
+from tests.sql import cases
+from tests.sql.cases import cinder, nova
+from tests.sql.server import MariaDB
+from tests.sql.world import World
+
+RELEASES = ("yoga", "2026.2")
+ROWS = 4000
+#: Tables that grow with a cloud; services and cells are few.
+BIG = {
+    "cinder": ("volumes", "volume_attachment", "attachment_specs", "volume_admin_metadata", "workers"),
+    "nova": ("instances", "block_device_mapping", "migrations"),
+    "nova_api": (),
+}
+TABLES = {"cinder": cinder.TABLES, "nova": nova.TABLES, "nova_api": ("cell_mappings",)}
+NAMES = sorted(path.name.removesuffix(".sql") for path in sqlfile.directory().glob("*.sql"))
+EACH = [pytest.param(r, n, id=f"{r}-{n}") for r in RELEASES for n in NAMES]
+
+FILLED: dict[tuple[str, str], Database] = {}
+
+
+@pytest.fixture
+def filled(mariadb: MariaDB, release: str, name: str) -> Database:
+    """A database of the release with thousands of rows, made once."""
+    service = sqlfile.load(name).database
+    key = (release, service)
+    if key not in FILLED:
+        url = mariadb.create_databases(release, {service: TABLES[service]})[service]
+        fill(mariadb, url, service)
+        FILLED[key] = Database(service, url, pool=1)
+    return FILLED[key]
+
+
+def fill(mariadb: MariaDB, url: str, service: str) -> None:
+    """As many rows of each big table, each of its own volume and server; every tenth is deleted."""
+    if service == "cinder":
+        mariadb.insert(url, "volumes", id="0", volume_type_id="any", status="in-use", host="storage-1@lvm#pool")
+        mariadb.insert(url, "volume_attachment", id="0", volume_id="0", instance_uuid="0", attach_status="attached")
+        mariadb.insert(url, "attachment_specs", attachment_id="0", key="k", value="v")
+        mariadb.insert(url, "volume_admin_metadata", volume_id="0", key="attached_mode", value="rw")
+        mariadb.insert(url, "workers", resource_type="Volume", resource_id="0", status="creating")
+        for table in BIG["cinder"]:
+            multiply(mariadb, url, table, ["id", "volume_id", "attachment_id", "instance_uuid", "resource_id"])
+    if service == "nova":
+        mariadb.insert(url, "instances", uuid="0", host="gpu-1", node="gpu-1", vm_state="active")
+        mariadb.insert(url, "block_device_mapping", instance_uuid="0", volume_id="0", attachment_id="0", uuid="0")
+        mariadb.insert(url, "migrations", instance_uuid="0", status="completed", uuid="0", source_compute="gpu-1")
+        for table in BIG["nova"]:
+            multiply(mariadb, url, table, ["uuid", "instance_uuid", "volume_id", "attachment_id"])
+    for number in range(20):
+        if service != "nova_api":
+            mariadb.insert(url, "services", host=f"gpu-{number}", binary="nova-compute", topic=f"compute-{number}")
+    for table in BIG[service]:
+        mariadb.execute(url, f"ANALYZE TABLE {table}")
+
+
+def multiply(mariadb: MariaDB, url: str, table: str, own: list[str]) -> None:
+    """Copy the only row of a table many times; the given columns get the number of the copy."""
+    columns = {row["Field"]: row for row in mariadb.execute(url, f"SHOW COLUMNS FROM {table}")}
+    copied = {name: f"t.`{name}`" for name, row in columns.items() if "auto_increment" not in row["Extra"]}
+    copied |= {name: "s.seq" for name in own if name in copied}
+    copied["deleted"] = "IF(s.seq MOD 10 = 0, 1, 0)"
+    names = ", ".join(f"`{name}`" for name in copied)
+    values = ", ".join(copied.values())
+    mariadb.execute(url, f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} AS t, seq_1_to_{ROWS} AS s")
+
+
+#: A page is a small part of a big table; of a small one the optimizer reads all, and rightly so.
+PAGE = [str(number) for number in range(1, ROWS // 40)]
+PARAMETERS: dict[str, Any] = {
+    "volume_id": "17", "attachment_id": "17", "server_id": "17", "mapping_id": 17, "mapping_uuid": "17",
+    "volume_status": "in-use", "attachment_status": "attached", "host": "gpu-1", "heartbeat": "2024-02-29 23:59:58",
+    "volume_ids": PAGE, "server_ids": PAGE, "page": len(PAGE),
+}
+
+
+def statements(name: str) -> Iterator[str]:
+    """All that the file makes opsfix send: its statements, and the queries for the rows' images."""
+    for statement in sqlfile.load(name).statements:
+        yield statement.text
+        if statement.changes:
+            yield statement.image
+            yield f"{statement.image} FOR UPDATE"
+
+
+def plans(database: Database, name: str, values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each line of each statement's plan, the table by its name instead of its alias."""
+    with database.session() as connection:
+        for text in statements(name):
+            names = dict(re.findall(r"\b(?:FROM|JOIN) (\w+) AS (\w+)", text))
+            tables = {alias: table for table, alias in names.items()}
+            wanted = {p: values[p] for p in re.findall(r"(?<!:):(\w+)", text)}
+            for line in connection.execute(sa.text(f"EXPLAIN {text}"), wanted).mappings():
+                yield text, {**line, "table": tables.get(line["table"], line["table"])}
+
+
+def scans(database: Database, name: str, after: str) -> list[str]:
+    """Where a big table is read from end to end; a page by a key that ends early is none."""
+    found = []
+    big = BIG[database.service]
+    for text, line in plans(database, name, PARAMETERS | {"after": after}):
+        page = "LIMIT" in text and line["key"] and "filesort" not in (line["Extra"] or "")
+        if line["table"] in big and (line["type"] == "ALL" or (line["type"] == "index" and not page)):
+            found.append(f"{line['table']}: {line['type']} {line['key']} {line['Extra']}")
+    return found
+
+
+@pytest.mark.parametrize(("release", "name"), EACH)
+def test_no_big_table_is_read_from_end_to_end(filled: Database, release: str, name: str) -> None:
+    file = sqlfile.load(name)
+    for after in ("", "17", "39"):
+        found = scans(filled, name, after)
+        if file.scan is None:
+            assert found == []
+        else:
+            assert found, "the header gives a reason for a scan that does not take place"
+            assert {scan.split(":")[0] for scan in found} == set(file.scan.split(",")[0].split(" and "))
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if sqlfile.load(n).scan])
+def test_only_reads_may_scan(name: str) -> None:
+    file = sqlfile.load(name)
+    assert file.reads
+    assert re.fullmatch(r"\w+( and \w+)*, .{20,}", file.scan or "")
+
+
+@pytest.mark.parametrize("service", ["cinder", "nova"])
+def test_every_table_of_a_fallback_is_explained(mariadb: MariaDB, service: str) -> None:
+    world = World(mariadb, "2026.2", service, TABLES[service])
+    files = [sqlfile.load(name) for name in cases.every()]
+    written = {s.table for file in files if file.database == service for s in file.statements if s.table}
+    assert written <= set(BIG[service]) <= set(world.tables)

@@ -1,0 +1,229 @@
+"""Every read of sql/ on the schemas of ten releases: the rows that it must find, and those that it must leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from opsfix import sqlfile
+from tests.sql import schema
+from tests.sql.cases import cinder, nova
+from tests.sql.cases.cinder import attachment, volume
+from tests.sql.cases.nova import CONNECTED, OTHER_SERVER, SERVER, VOLUME, mapping, server, service
+from tests.sql.server import MariaDB, Row
+from tests.sql.world import LONG_AGO, World
+
+READS = sorted(
+    name
+    for name in (path.name.removesuffix(".sql") for path in sqlfile.directory().glob("*.sql"))
+    if sqlfile.load(name).reads
+)
+BUSY = (
+    "attaching", "detaching", "reserved", "creating", "deleting", "error_deleting", "uploading", "downloading",
+    "maintenance", "retyping", "backing-up", "restoring-backup", "awaiting-transfer", "managing", "extending",
+    "reverting",
+)
+SETTLED = ("available", "error", "error_restoring", "error_extending", "deleted")
+
+
+@dataclass(frozen=True)
+class Read:
+    """``seed`` fills the world and its parameters and returns the rows to be found, in any order unless ``ordered``."""
+
+    tables: tuple[str, ...]
+    seed: Callable[[World], list[Row]]
+    ordered: bool = False
+
+
+def attachment_page(w: World) -> list[Row]:
+    volume_id = volume(w, "volume", status="in-use")
+    for key in ("a", "b", "c", "d", "f"):
+        attachment(w, key, volume_id, id=key)
+    attachment(w, "e", volume_id, id="e", deleted=1)
+    w.params = {"after": "a", "page": 4}
+    return [{"id": key, "volume_id": volume_id, "instance_uuid": SERVER} for key in ("b", "c", "d", "f")]
+
+
+def cells(w: World) -> list[Row]:
+    for name in ("cell0", "cell1"):
+        w.add(name, "cell_mappings", uuid=f"uuid-of-{name}", name=name, database_connection=f"mysql://{name}")
+    columns = ("uuid", "name", "database_connection")
+    return [{column: w[name][column] for column in columns} for name in ("cell0", "cell1")]
+
+
+def cinder_heartbeats(w: World) -> list[Row]:
+    w.add("up", "services", host="storage-1@lvm", binary="cinder-volume", updated_at=LONG_AGO)
+    w.add("new", "services", host="storage-2@lvm", binary="cinder-volume", updated_at=None)
+    w.add("removed", "services", host="storage-3@lvm", binary="cinder-volume", updated_at=LONG_AGO, deleted=1)
+    return [
+        {"binary": "cinder-volume", "host": "storage-1@lvm", "seen": LONG_AGO},
+        {"binary": "cinder-volume", "host": "storage-2@lvm", "seen": None},
+    ]
+
+
+def nova_heartbeats(w: World) -> list[Row]:
+    service(w, "up", "gpu-1", LONG_AGO, updated_at=LONG_AGO + timedelta(days=1))
+    service(w, "conductor", "gpu-1", None, binary="nova-conductor")
+    service(w, "removed", "gpu-10", LONG_AGO, deleted=3)
+    return [
+        {"binary": "nova-compute", "host": "gpu-1", "seen": LONG_AGO},
+        {"binary": "nova-conductor", "host": "gpu-1", "seen": None},
+    ]
+
+
+def mapping_page(w: World) -> list[Row]:
+    server(w, "server", SERVER, "gpu-1")
+    for volume_id in ("v1", "v2", "v3", "v5"):
+        mapping(w, volume_id, SERVER, volume_id)
+    mapping(w, "v4", SERVER, "v4", deleted=1)
+    mapping(w, "image", SERVER, None, destination_type="local")  # type: ignore[arg-type]
+    w.params = {"after": "v1", "page": 2}
+    return [{"volume_id": "v2"}, {"volume_id": "v3"}]
+
+
+def server_live(w: World) -> list[Row]:
+    servers(w)
+    w.params = {"server_id": SERVER}
+    return [{"uuid": SERVER}]
+
+
+def servers_live(w: World) -> list[Row]:
+    servers(w)
+    w.params = {"server_ids": [SERVER, OTHER_SERVER, "removed", "it's none"]}
+    return [{"uuid": SERVER}, {"uuid": OTHER_SERVER}]
+
+
+def servers(w: World) -> None:
+    server(w, "server", SERVER, "gpu-1")
+    server(w, "other", OTHER_SERVER, None, vm_state="error")
+    server(w, "third", "third", None)
+    server(w, "removed", "removed", "gpu-1", deleted=5)
+
+
+def attachments(w: World) -> list[Row]:
+    volume_id = volume(w, "volume", status="in-use")
+    volume(w, "other", status="in-use")
+    attachment(w, "one", volume_id, id="one", attached_host="gpu-1")
+    attachment(w, "reserved", volume_id, id="reserved", attached_host=None, attach_status="reserved")
+    attachment(w, "removed", volume_id, deleted=1)
+    attachment(w, "of the other", w["other"]["id"])
+    w.params = {"volume_id": volume_id}
+    return [{"id": "one", "attached_host": "gpu-1"}, {"id": "reserved", "attached_host": None}]
+
+
+def candidates(w: World) -> list[Row]:
+    wanted = [volume(w, f"busy {status}", status=status) for status in BUSY]
+    for status in (*BUSY, *SETTLED):
+        volume(w, f"removed {status}", status=status, deleted=1)
+    for status in SETTLED:
+        volume(w, f"settled {status}", status=status)
+    wanted.append(volume(w, "in-use by none", status="in-use"))
+    wanted.append(volume(w, "in-use by a removed one", status="in-use"))
+    attachment(w, "removed", wanted[-1], deleted=1)
+    wanted.append(volume(w, "available and attached", status="available"))
+    attachment(w, "left behind", wanted[-1], attach_status="error_attaching")
+    attachment(w, "fine", volume(w, "in-use", status="in-use"))
+    attachment(w, "gone", volume(w, "available after all", status="available"), deleted=1)
+    return [{"id": volume_id} for volume_id in wanted]
+
+
+def mappings(w: World) -> list[Row]:
+    server(w, "server", SERVER, "gpu-1")
+    server(w, "removed server", OTHER_SERVER, "gpu-1", deleted=9)
+    connections = {None: 0, "": 0, "null": 0, "{}": 0, CONNECTED: 1}
+    for info in connections:
+        mapping(w, str(info), SERVER, VOLUME, connection_info=info, boot_index=0, attachment_id="a")
+    mapping(w, "removed", SERVER, VOLUME, deleted=7)
+    mapping(w, "of a removed server", OTHER_SERVER, VOLUME)
+    mapping(w, "of another volume", SERVER, "another")
+    w.params = {"volume_id": VOLUME}
+    columns = ("id", "uuid", "instance_uuid", "volume_id", "attachment_id", "boot_index")
+    return [{c: w[str(i)][c] for c in columns} | {"connected": k} for i, k in connections.items()]
+
+
+def worker(age: int | None) -> Callable[[World], list[Row]]:
+    """A worker whose service reported so many seconds ago, or whose service was removed."""
+
+    def seed(w: World) -> list[Row]:
+        volume_id = volume(w, "volume", status="deleting")
+        seen = w.utc() - timedelta(seconds=age or 0)
+        removed = int(age is None)
+        w.add("service", "services", host="storage-1@lvm", binary="cinder-volume", updated_at=seen, deleted=removed)
+        works_on = {"resource_type": "Volume", "resource_id": volume_id, "service_id": w["service"]["id"]}
+        w.add("worker", "workers", status="deleting", **works_on)
+        w.add("snapshot", "workers", resource_type="Snapshot", resource_id=volume_id, status="creating")
+        w.add("other", "workers", resource_type="Volume", resource_id="other", status="creating")
+        w.params = {"volume_id": volume_id}
+        return [{"status": "deleting", "alive": int(age is not None and age < 60)}]
+
+    return seed
+
+
+def no_worker(w: World) -> list[Row]:
+    worker(0)(w)
+    w.remove("worker")
+    return []
+
+
+def available(w: World) -> list[Row]:
+    ids = [volume(w, status, status=status) for status in ("available", "in-use", "reserved", "error")]
+    removed = volume(w, "removed", status="available", deleted=1)
+    volume(w, "not asked for", status="available")
+    w.params = {"volume_ids": [*ids, removed]}
+    return [{"id": ids[0]}]
+
+
+CELLS = ("cell_mappings",)
+CASES = {
+    "read_attachment_page.cinder": {"": Read(cinder.TABLES, attachment_page, ordered=True)},
+    "read_cells.nova_api": {"": Read(CELLS, cells, ordered=True)},
+    "read_heartbeats.cinder": {"": Read(cinder.TABLES, cinder_heartbeats)},
+    "read_heartbeats.nova": {"": Read(nova.TABLES, nova_heartbeats)},
+    "read_mapping_page.nova": {"": Read(nova.TABLES, mapping_page, ordered=True)},
+    "read_server_live.nova": {"": Read(nova.TABLES, server_live)},
+    "read_servers_live.nova": {"": Read(nova.TABLES, servers_live)},
+    "read_volume_attachments.cinder": {"": Read(cinder.TABLES, attachments)},
+    "read_volume_candidates.cinder": {"": Read(cinder.TABLES, candidates)},
+    "read_volume_mappings.nova": {"": Read(nova.TABLES, mappings)},
+    "read_volume_worker.cinder": {
+        "alive": Read(cinder.TABLES, worker(10)),
+        "silent": Read(cinder.TABLES, worker(100)),
+        "of a removed service": Read(cinder.TABLES, worker(None)),
+        "none": Read(cinder.TABLES, no_worker),
+    },
+    "read_volumes_available.cinder": {"": Read(cinder.TABLES, available)},
+}
+EACH = [
+    pytest.param(release, name, case, id="-".join(filter(None, (release, name, variant))))
+    for release in schema.RELEASES
+    for name, variants in CASES.items()
+    for variant, case in variants.items()
+]
+
+
+def test_every_read_has_a_case() -> None:
+    assert sorted(CASES) == READS
+
+
+@pytest.mark.parametrize(("release", "name", "case"), EACH)
+def test_a_read_finds_what_it_is_for(mariadb: MariaDB, release: str, name: str, case: Read) -> None:
+    file = sqlfile.load(name)
+    world = World(mariadb, release, file.database, case.tables)
+    wanted, before = case.seed(world), world.checksums()
+    assert set(world.params) == set(file.params)
+    [statement] = file.statements
+    found = world.database.rows(statement.text, world.params)
+    assert (found if case.ordered else in_order(found)) == (wanted if case.ordered else in_order(wanted))
+    assert statement.rows.admits(len(found))
+    assert world.checksums() == before
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    def key(row: Row) -> list[Any]:
+        return [str(value) for _, value in sorted(row.items())]
+
+    return sorted(rows, key=key)
