@@ -54,6 +54,11 @@ def _break(args):
                      ensure_ascii=False))
 
 
+def _check(args):
+    from labctl import check
+    return 1 if check.check(args.states) else 0
+
+
 def _status(args):
     rows = {}
     for name in cloud.ALL:
@@ -113,6 +118,7 @@ def _parser():
     command('release', _release, 'NAME', 'CALL?')
     command('fail', _fail, 'NAME', 'CALL')
     command('break', _break, 'STATE', 'HOST?')
+    command('check', _check).add_argument('states', nargs='*', metavar='STATE')
     command('status', _status)
     command('env', _env).add_argument('user', nargs='?', default='admin',
                                       choices=('admin', 'demo'))
@@ -134,7 +140,7 @@ def _alone(needed):
 def main():
     args = _parser().parse_args()
     try:
-        with _alone(args.function in (_up, _down, _reset, _break)):
+        with _alone(args.function in (_up, _down, _reset, _break, _check)):
             return args.function(args)
     except (processes.LabError, SDKException) as e:
         print('lab: %s' % e, file=sys.stderr)

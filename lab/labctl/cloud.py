@@ -63,9 +63,7 @@ def start(name):
 
 
 def _answers(name):
-    if not processes.pid_of(name):
-        raise processes.LabError('%s ended\n%s' % (
-            name, processes.log_tail(name)))
+    """Does an API answer at all?"""
     try:
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
             'http://127.0.0.1:%d/' % settings.PORTS[name], timeout=10).close()
@@ -76,19 +74,24 @@ def _answers(name):
     return True
 
 
+def _lives(name):
+    """Raise with the end of its log if a process has ended."""
+    if name in ALL and not processes.pid_of(name):
+        raise processes.LabError('%s ended\n%s' % (
+            name, processes.log_tail(name)))
+    return True
+
+
 def wait(name, seconds=120):
     """Wait until a started process does its work."""
+    if name in ('mariadb', 'rabbit'):
+        return {'mariadb': database, 'rabbit': broker}[name].wait()
+    works = _answers if name in APIS else api.host_works
     try:
-        if name in APIS:
-            processes.wait_for(name, lambda: _answers(name), seconds)
-        elif name in HOSTS + settings.NETWORKS:
-            api.wait_host(name, 'up', seconds)
-        else:
-            {'mariadb': database, 'rabbit': broker}[name].wait()
-    except processes.LabError as e:
-        if name in ALL and 'ended' not in str(e):
-            raise processes.LabError('%s\n%s' % (e, processes.log_tail(name)))
-        raise
+        processes.wait_for(name, lambda: _lives(name) and works(name), seconds,
+                           0.1 if name in APIS else 0.3)
+    except processes.TimeUp as e:
+        raise processes.LabError('%s\n%s' % (e, processes.log_tail(name)))
 
 
 def run(name, *command):
@@ -278,7 +281,13 @@ def kill(name, until_down=False):
     for marker in (settings.CONTROL / 'held').glob(name + '.*'):
         marker.unlink(missing_ok=True)
     if until_down and name in HOSTS + settings.NETWORKS:
-        api.wait_host(name, 'down')
+        wait_down(name)
+
+
+def wait_down(name):
+    """Until the API reports a host down."""
+    processes.wait_for(name + ' down', lambda: api.host_state(name) == 'down',
+                       60, 0.3)
 
 
 def revive(name):

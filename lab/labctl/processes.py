@@ -17,6 +17,10 @@ class LabError(Exception):
     """Something the user has to be told; the message is complete."""
 
 
+class TimeUp(LabError):
+    """What was waited for did not come."""
+
+
 def wait_for(what, condition, seconds, interval=0.1):
     """Poll condition until it is true and return its value, or raise."""
     deadline = time.monotonic() + seconds
@@ -25,7 +29,7 @@ def wait_for(what, condition, seconds, interval=0.1):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise LabError('%s: not within %d s' % (what, seconds))
+            raise TimeUp('%s: not within %d s' % (what, seconds))
         time.sleep(interval)
 
 
@@ -105,7 +109,7 @@ def stop_all(order):
         try:
             wait_for('end', lambda: not any(
                 _reaped_alive(p, n) for n, p in pids.items()), 10)
-        except LabError:
+        except TimeUp:
             for name in pids:
                 kill(name)
         stopped += len(pids)

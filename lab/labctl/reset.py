@@ -40,10 +40,22 @@ def _restore_until_quiet(attempts=5):
     raise processes.LabError('the databases keep changing')
 
 
-def reset():
-    """Kill leftovers of breaks, restore rows, revive the dead, wait."""
-    if not template.usable():
-        raise processes.LabError('no template to go back to; use lab/up')
+def _start_dead():
+    """Start what is dead; nova and cinder want these two to answer."""
+    dead = [n for n in cloud.ALL if not processes.pid_of(n)]
+    for name in dead:
+        cloud.start(name)
+        if name in ('keystone', 'placement'):
+            cloud.wait(name)
+    for name in cloud.APIS + cloud.HOSTS + settings.NETWORKS:
+        cloud.wait(name)
+    return dead
+
+
+def reset(quiet=False):
+    """End leftovers of breaks, restore the rows, revive the dead, wait."""
+    if not template.usable() or not cloud.running():
+        raise processes.LabError('the lab is not up; use lab/up')
     _start_databases()
     _stop_held()
     _stop_estranged()
@@ -52,11 +64,8 @@ def reset():
         if not processes.pid_of(name):
             broker.purge(name)
     _restore_until_quiet()
-    dead = [n for n in cloud.ALL if not processes.pid_of(n)]
-    for name in dead:
-        cloud.start(name)
-    for name in cloud.APIS + cloud.HOSTS + settings.NETWORKS:
-        cloud.wait(name)
+    dead = _start_dead()
     _restore_until_quiet()
     template.forget_guests()
-    cloud.say('reset; started again: %s' % (', '.join(dead) or 'nothing'))
+    if not quiet:
+        cloud.say('reset; started again: %s' % (', '.join(dead) or 'nothing'))

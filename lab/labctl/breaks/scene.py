@@ -147,10 +147,6 @@ class Scene:
         """What a loss of power does to a dead host's guests."""
         template.forget_guests([host])
 
-    def dead_for_all(self, name):
-        """Until the API reports the host down."""
-        api.wait_host(name, 'down')
-
     def killed_in(self, name, call, request, leave_dead=False):
         """Hold a call, make the request, SIGKILL the process in the middle."""
         control.hold(name, call)
@@ -161,7 +157,7 @@ class Scene:
             self.die(name)
             control.release(name, call)
         if leave_dead:
-            self.dead_for_all(name)
+            cloud.wait_down(name)
         else:
             self.revive(name)
 
