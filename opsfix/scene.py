@@ -38,8 +38,10 @@ class Scene:
         return self.databases is not None and set(databases) <= set(self.databases.names())
 
     def idle(self, changed_at: datetime | None) -> bool:
-        """Whether the last state change is at least ``older_than`` ago; services keep whole seconds."""
-        return changed_at is None or datetime.now(UTC) - changed_at >= self.older_than
+        """Whether the last state change is at least ``older_than`` ago. An age of 0 takes everything, whatever the clocks say."""
+        if changed_at is None or not self.older_than:
+            return True
+        return datetime.now(UTC) - changed_at >= self.older_than
 
     def _listed(self) -> tuple[list[Service], list[Service]]:
         with self._lock:

@@ -94,6 +94,8 @@ def _prove(scene: Scene) -> None:
         computes, volumes = scene.cloud.compute_services(), scene.cloud.volume_services()
     except (CloudRefused, CloudUnknown) as e:
         raise ConfigError(f"the services cannot be listed: {e}: opsfix needs an administrator of a cloud that answers") from e
+    for host in sorted(scene.fenced - {s.host for s in computes} - {part for s in volumes for part in (s.host, s.host.split("@")[0])}):
+        click.echo(f"opsfix: warning: no service runs on {host}, which --fenced names: is it spelled as the services do?", err=True)
     if scene.databases is not None:
         scene.databases.check()  # type: ignore[attr-defined]
         prove_live(scene.databases, computes, volumes)  # type: ignore[arg-type]

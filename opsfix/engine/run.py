@@ -75,8 +75,11 @@ class Run:
         return plan(self.subject.type, self.repairs, look.facts, check_age=first)
 
     def repair(self, findings: Iterable[Finding]) -> list[Item]:
-        """Bring each finding to its outcome."""
-        return list(self._each("repairing", list(findings), self._repair))
+        """Bring each finding to its outcome; those that an interrupt left untouched are refused."""
+        inputs = list(findings)
+        items = list(self._each("repairing", inputs, self._repair))
+        begun = {item.id for item in items}
+        return items + self.refuse((f for f in inputs if f.id not in begun), "interrupted before anything was changed")
 
     def refuse(self, findings: Iterable[Finding], reason: str) -> list[Item]:
         """Refuse every finding for the same reason, nothing changed."""
