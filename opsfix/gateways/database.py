@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from opsfix import sqlfile
-from opsfix.errors import ConfigError, DatabaseRefused, DatabaseUnknown, GuardError
+from opsfix.errors import ConfigError, DatabaseRefused, GuardError
 from opsfix.gateways.transaction import Changed, Preview, preview, write
 from opsfix.releases import unknown_heads
 
@@ -40,7 +40,7 @@ def connect_url(text: str) -> sa.URL:
     """The URL as opsfix connects with it: PyMySQL, utf8mb4. Raises ConfigError for another kind of database."""
     try:
         url = sa.make_url(text)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # the latter for a port that is no number
         raise ConfigError("a database connection is not a URL of the form mysql+pymysql://USER:PASSWORD@HOST/NAME") from None
     if url.get_backend_name() not in ("mysql", "mariadb"):
         raise ConfigError(f"the database {shown(url)} is not MariaDB or MySQL")
@@ -149,7 +149,9 @@ class Database:
             if number in (1290, 1792, 1836):
                 raise DatabaseRefused(f"the database {self} is read-only: use the node that takes writes") from None
             if e.connection_invalidated:
-                raise DatabaseUnknown(f"the connection to {self} was lost (error {number}) before the commit") from None
+                raise DatabaseRefused(
+                    f"the connection to {self} was lost before the commit (error {number}): nothing was changed"
+                ) from None
             raise DatabaseRefused(f"{self} refuses {file.name}: {getattr(e.orig, 'args', ('', '?'))[-1]} (error {number})") from None
 
     def dispose(self) -> None:

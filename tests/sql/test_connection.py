@@ -1,0 +1,160 @@
+"""What opsfix connects to: sessions as they must be, the right database or none, and no password in any error."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from opsfix import sqlfile
+from opsfix.errors import ConfigError, DatabaseRefused, GuardError
+from opsfix.gateways.database import Database, Databases
+from opsfix.releases import HEADS
+from tests.sql import cases, schema
+from tests.sql.server import MariaDB
+from tests.sql.world import Recorder, World
+
+SECRET = "tell-nobody"
+WANTED = {"cinder": ["volumes"]}
+EMOJI = "the disk of 🐘 \\ \"'; -- %s %(x)s :volume_id"
+PROVEN = [(release, database) for release in schema.RELEASES for database in HEADS]
+
+
+@pytest.fixture
+def url(mariadb: MariaDB) -> sa.URL:
+    """An empty cinder database."""
+    return sa.make_url(mariadb.databases("2026.2", WANTED)["cinder"])
+
+
+def test_a_session_is_utc_read_committed_strict_and_soon_tired_of_waiting(url: sa.URL) -> None:
+    [session] = Database("cinder", str(url.render_as_string(hide_password=False))).rows(
+        "SELECT @@time_zone AS zone, @@tx_isolation AS isolation, @@innodb_lock_wait_timeout AS patience,"
+        " @@character_set_client AS characters, @@sql_mode AS mode, @@autocommit AS autocommit,"
+        " @@wsrep_sync_wait AS synced, NOW() = UTC_TIMESTAMP() AS utc, @@foreign_key_checks AS checks"
+    )
+    assert session.pop("mode").split(",")[0] == "STRICT_TRANS_TABLES"
+    assert session == {
+        "zone": "+00:00", "isolation": "READ-COMMITTED", "patience": 5, "characters": "utf8mb4", "autocommit": 0,
+        "synced": 1, "utc": 1, "checks": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        pytest.param({"password": SECRET}, "Access denied for user", id="wrong password"),
+        pytest.param({"username": "nobody", "password": SECRET}, "Access denied for user", id="unknown user"),
+        pytest.param({"host": "no-such-host.invalid", "password": SECRET}, "no-such-host.invalid", id="unknown host"),
+        pytest.param({"port": 1, "password": SECRET}, "Can't connect", id="closed port"),
+        pytest.param({"database": "nothing_there"}, "Unknown database 'nothing_there'", id="unknown database"),
+    ],
+)
+def test_no_connection_is_an_error_of_the_configuration(url: sa.URL, broken: dict[str, Any], told: str) -> None:
+    wrong = url.set(**broken)
+    database = Database("cinder", wrong.render_as_string(hide_password=False))
+    for use in (database.check, lambda: database.preview(sqlfile.load("volume_abandoned.cinder"), {})):
+        with pytest.raises(ConfigError, match=told) as e:
+            use()
+        shown = "".join(traceback.format_exception(e.value)) + repr(e.value)
+        assert str(wrong.password) not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"mysql+pymysql//cinder:{SECRET}@db/cinder", f"cinder:{SECRET}@db", f"postgresql://cinder:{SECRET}@db/cinder",
+     f"mysql+pymysql://cinder:{SECRET}@db:port/cinder", ""],
+)  # fmt: skip
+def test_what_is_no_url_of_mariadb_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as e:
+        Database("cinder", text)
+    assert SECRET not in "".join(traceback.format_exception(e.value))
+
+
+@pytest.mark.parametrize(("release", "service"), PROVEN)
+def test_a_database_of_a_known_release_is_accepted(mariadb: MariaDB, release: str, service: str) -> None:
+    database = Database(service, mariadb.databases(release, {service: ()})[service], pool=1)
+    database.check()
+    database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        pytest.param("UPDATE alembic_version SET version_num = 'feedc0de'", "schema version feedc0de", id="unknown"),
+        pytest.param("INSERT INTO alembic_version VALUES ('feedc0de')", "schema version feedc0de", id="one more"),
+        pytest.param("DELETE FROM alembic_version", r"schema version \(none\)", id="none"),
+        pytest.param("DROP TABLE alembic_version", "no readable alembic_version .error 1146", id="no table"),
+    ],
+)
+def test_a_schema_that_nobody_tried_is_refused(mariadb: MariaDB, statement: str, told: str) -> None:
+    url = mariadb.create_databases("2026.2", WANTED)["cinder"]
+    mariadb.execute(url, statement)
+    with pytest.raises(GuardError, match=told):
+        Databases({"cinder": Database("cinder", url, pool=1)}, {}).check()
+    mariadb.drop(url)
+
+
+def test_another_services_database_is_refused(url: sa.URL) -> None:
+    cell = Database("nova", url.render_as_string(hide_password=False), cell="cell1")
+    with pytest.raises(GuardError, match=r"nova \(cell cell1\) at .* has the schema version"):
+        Databases({}, {"cell1": cell}).check()
+
+
+@pytest.mark.parametrize(
+    ("answers", "refused"),
+    [
+        pytest.param({}, False, id="no Galera at all"),
+        pytest.param({"ready": "OFF", "cluster_size": "0", "provider_name": ""}, False, id="switched off"),
+        pytest.param({"ready": "ON", "cluster_status": "Primary", "local_state": "4"}, False, id="synced"),
+        pytest.param({"ready": "ON", "cluster_status": "Primary", "local_state": "2"}, True, id="donor"),
+        pytest.param({"ready": "ON", "cluster_status": "non-Primary", "local_state": "4"}, True, id="split"),
+        pytest.param({"ready": "OFF", "cluster_status": "Primary", "local_state": "4"}, True, id="not ready"),
+    ],
+)
+def test_a_node_of_galera_must_be_in_sync(
+    url: sa.URL, monkeypatch: pytest.MonkeyPatch, answers: dict[str, str], refused: bool
+) -> None:
+    database = Database("cinder", url.render_as_string(hide_password=False))
+    provider = {"provider_name": "Galera"} if answers else {}
+    rows = [{"Variable_name": f"wsrep_{name}", "Value": value} for name, value in (provider | answers).items()]
+    monkeypatch.setattr(database, "rows", lambda _: rows)
+    check: Callable[[], None] = Databases({"cinder": database}, {}).every()[0].check_in_sync
+    if refused:
+        with pytest.raises(GuardError, match="not safe to use"):
+            check()
+    else:
+        check()
+
+
+def test_names_of_any_unicode_stay_what_they_are(mariadb: MariaDB) -> None:
+    """Columns of utf8mb3 take no four-byte characters, those of a site that uses utf8mb4 do."""
+    case = cases.every()["volume_abandoned.cinder"]
+    world = World(mariadb, "2026.2", case.database, case.tables)
+    mariadb.execute(world.url, "ALTER TABLE volumes MODIFY display_name VARCHAR(255) CHARACTER SET utf8mb4")
+    try:
+        case.seed(world)
+        world.change("volume", display_name=EMOJI)
+        recorder = Recorder()
+        world.database.commit(sqlfile.load(case.file), world.params, recorder)
+        key = ("volumes", world["volume"]["id"])
+        assert [(recorder.images(e)[key] or {})["display_name"] for e in ("sql-before", "sql-after")] == [EMOJI, EMOJI]
+        assert world.everything()["volumes"][key[1]]["display_name"] == EMOJI
+    finally:
+        mariadb.execute(world.url, "UPDATE volumes SET display_name = NULL")
+        mariadb.execute(world.url, "ALTER TABLE volumes MODIFY display_name VARCHAR(255) CHARACTER SET utf8mb3")
+
+
+@pytest.mark.parametrize("value", [EMOJI, "' OR 1 = 1 -- ", "detaching' OR '1' = '1", "%", "🐘", "detaching\0", "--"])
+@pytest.mark.parametrize("name", cases.every())
+def test_parameters_are_values_and_never_text(mariadb: MariaDB, name: str, value: str) -> None:
+    case = cases.every()[name]
+    world = World(mariadb, "2026.2", case.database, case.tables)
+    case.seed(world)
+    before = world.checksums()
+    for parameter in {k for k, v in world.params.items() if isinstance(v, str)}:
+        with pytest.raises(DatabaseRefused):
+            world.database.commit(sqlfile.load(name), world.params | {parameter: value}, Recorder())
+    assert world.checksums() == before
