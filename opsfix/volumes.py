@@ -58,6 +58,11 @@ def read_case(scene: Scene, volume_id: str) -> VolumeCase | None:
         mappings = tuple(
             m for s in servers.values() for m in scene.cloud.mappings(s) if m.volume_id == volume.id
         )
+    # An attach or detach that began between the reads above shows two sides of two moments: it also shows here, as age.
+    now = scene.cloud.volume(volume.id)
+    if now is None:
+        return None
+    volume = replace(now, hosts=volume.hosts)
     return VolumeCase(
         volume=volume,
         attachments=attachments,
