@@ -35,7 +35,8 @@ class Repair:
     ``when`` tells the state from others and never refuses; ``only_if`` are the guards that must hold before anything
     is sent; ``api`` may be empty where no call can do it; ``api_if`` are further conditions without which the API
     steps are known to be impossible (a dead service), so that only the fallback remains; ``fixed_when`` proves the
-    end. ``symptom`` is the finding's name in reports and of the runbook.
+    end, and ``enough_when`` what is in order as well after a step was refused. ``symptom`` is the finding's name in
+    reports and of the runbook.
     """
 
     symptom: str
@@ -45,5 +46,6 @@ class Repair:
     api: tuple[Step, ...] = ()
     api_if: tuple[Guard, ...] = ()
     fixed_when: tuple[Guard, ...] = ()
+    enough_when: tuple[Guard, ...] = ()
     fallback: Fallback | None = None
     refused: str | None = None

@@ -14,7 +14,7 @@ from opsfix.engine.fallback import Fell, fall_back
 from opsfix.engine.plan import Planned, plan
 from opsfix.engine.verify import verify
 from opsfix.errors import CloudRefused, CloudUnknown, ExitCode
-from opsfix.guards import Unread, first_failing, said
+from opsfix.guards import Unread, all_hold, first_failing, said
 from opsfix.model import Item, Mode, Outcome, Result, StepReport
 from opsfix.ports import Recorder
 from opsfix.repair import Repair
@@ -238,14 +238,10 @@ class _Course:
         if ended is Result.DONE:
             return Outcome.FAILED, f"every call was accepted, and yet {_unmet(repair, facts)}"
         if repair.fallback is None:
-            if self._settled(facts):
+            if self.changed and repair.enough_when and all_hold(repair.enough_when, facts):
                 return None
             return Outcome.FAILED, f"refused by the service: {refusal}"
         return self._sql(repair, facts)
-
-    def _settled(self, facts: Mapping[str, Any]) -> bool:
-        """Whether what was done before the refusal left the subject in order all the same."""
-        return self.changed and plan(self.run.subject.type, self.run.repairs, facts, check_age=False).repair is None
 
     def _sql(self, repair: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str] | None:
         assert repair.fallback is not None

@@ -22,4 +22,5 @@ REPAIR = Repair(
     ),
     api=(CompleteAttachment(), DetachThroughNova()),
     fixed_when=(is_("mappings.live", 0), is_("attachments.live", 0), is_("volume.status", "available")),
+    enough_when=(is_("volume.status", "in-use"), is_not("attachments.mapped", 0)),
 )

@@ -14,4 +14,5 @@ REPAIR = Repair(
     only_if=(ANSWERED, SETTLED, HOST_UP, IDLE),
     api=(RollDetaching(), DetachThroughNova()),
     fixed_when=(is_("mappings.live", 0), is_("attachments.live", 0), is_("volume.status", "available")),
+    enough_when=(is_("volume.status", "in-use"), is_not("attachments.mapped", 0)),
 )
