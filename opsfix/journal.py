@@ -36,7 +36,8 @@ def encode(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, dict):
-        return {str(k): encode(v) for k, v in value.items()}
+        plain = {str(k): encode(v) for k, v in value.items()}
+        return {"$type": "dict", "value": plain} if "$type" in plain else plain
     if isinstance(value, (list, tuple, set, frozenset)):
         return [encode(v) for v in value]
     for kind, write, _ in _TYPES:
@@ -48,6 +49,8 @@ def encode(value: Any) -> Any:
 def decode(value: Any) -> Any:
     """The inverse of encode for row values."""
     if isinstance(value, dict) and set(value) == {"$type", "value"}:
+        if value["$type"] == "dict":
+            return {k: decode(v) for k, v in value["value"].items()}
         return next(read for kind, _, read in _TYPES if kind.__name__ == value["$type"])(value["value"])
     if isinstance(value, dict):
         return {k: decode(v) for k, v in value.items()}

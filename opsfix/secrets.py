@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_IN_URL = re.compile(r"(?P<head>[a-z][\w+.-]*://[^\s:/@]*):[^\s@/]+@", re.IGNORECASE)
+#: Up to the last @ of the word: a password may hold / and @ unquoted, and too much hidden is better than too little.
+_IN_URL = re.compile(r"(?P<head>[a-z][\w+.-]*://[^\s:/@]*):\S+@", re.IGNORECASE)
 _COLUMNS = frozenset({
     "connection_info", "connector", "provider_auth", "provider_location", "encryption_key_id", "transport_url",
     "database_connection", "user_data", "key_data", "admin_pass", "token", "token_hash", "value",
