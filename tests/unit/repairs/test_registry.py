@@ -1,0 +1,62 @@
+"""Every repair is reachable, and declares what the engine needs."""
+
+import importlib
+import pkgutil
+from collections import defaultdict
+
+import pytest
+
+from opsfix import repairs, sqlfile
+from opsfix.guards import Unread
+from opsfix.repair import Repair
+from opsfix.repairs import VOLUME_UNSTICK
+
+MODULES = [name for _, name, _ in pkgutil.iter_modules(repairs.__path__) if not name.endswith("_common")]
+
+
+def declared(name: str) -> tuple[Repair, ...]:
+    """The repairs of a module."""
+    module = importlib.import_module(f"opsfix.repairs.{name}")
+    return tuple(getattr(module, "REPAIRS", ())) or (module.REPAIR,)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_is_in_the_command(name: str) -> None:
+    assert set(map(id, declared(name))) <= set(map(id, VOLUME_UNSTICK))
+
+
+def test_the_command_has_nothing_else() -> None:
+    assert len(VOLUME_UNSTICK) == sum(len(declared(name)) for name in MODULES)
+
+
+def test_a_symptom_belongs_to_one_module_and_is_its_name() -> None:
+    symptoms = defaultdict(set)
+    for name in MODULES:
+        for repair in declared(name):
+            symptoms[repair.symptom].add(name)
+    assert {s: {s.replace("-", "_")} for s in symptoms} == symptoms
+
+
+@pytest.mark.parametrize("repair", VOLUME_UNSTICK, ids=lambda r: f"{r.symptom}: {r.means}")
+class TestRepair:
+    """What must hold of each."""
+
+    def test_it_says_what_it_means(self, repair: Repair) -> None:
+        assert repair.means
+        assert repair.when
+        assert repair.only_if or repair.api
+
+    def test_what_it_does_can_be_proven(self, repair: Repair) -> None:
+        assert bool(repair.api or repair.fallback) == bool(repair.fixed_when)
+
+    def test_it_never_matches_what_could_not_be_read(self, repair: Repair) -> None:
+        facts = {g.fact: Unread("x") for g in repair.when}
+        assert not any(g.holds(facts) for g in repair.when)
+
+    def test_its_fallback_has_its_file_and_its_guards(self, repair: Repair) -> None:
+        if repair.fallback is None:
+            return
+        file = sqlfile.load(repair.fallback.sql)
+        assert file.database == repair.fallback.database
+        assert set(file.guards_in_sql) == {g.sentence for g in repair.fallback.only_if if g.in_sql}
+        assert set(file.guards_by_api) == {g.sentence for g in repair.fallback.only_if if not g.in_sql}

@@ -1,0 +1,41 @@
+"""What must never be shown."""
+
+import json
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from opsfix.secrets import MASK, masked, masked_row, plain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mysql+pymysql://nova:s3cret@db/nova", "mysql+pymysql://nova:***@db/nova"),
+        ("rabbit://a:x@h1:5672,other", "rabbit://a:***@h1:5672,other"),
+        ("rabbit://a:x@h1:5672,b:y@h2:5672/", "rabbit://a:***@h2:5672/"),
+        ("mysql://:only@db/x", "mysql://:***@db/x"),
+        ("mysql://u:p%40ss@db and http://v:q@w", "mysql://u:***@db and http://v:***@w"),
+        ("mysql://u:p@ss@db/x", "mysql://u:***@db/x"),
+        ("mysql://u:p/ss@db/x", "mysql://u:***@db/x"),
+        ("http://host:8774/v2.1", "http://host:8774/v2.1"),
+        ("user@host: no URL", "user@host: no URL"),
+    ],
+)
+def test_passwords_in_urls(text: str, shown: str) -> None:
+    assert masked(text) == shown
+
+
+@pytest.mark.parametrize("column", ["connection_info", "connector", "provider_auth", "transport_url", "encryption_key_id"])
+def test_columns_with_secrets_are_masked(column: str) -> None:
+    assert masked_row({"id": 1, column: "s3cret"}) == {"id": 1, column: MASK}
+    assert masked_row({column: None}) == {column: None}
+    assert masked_row({column: ""}) == {column: ""}
+
+
+def test_plain_values_are_json() -> None:
+    value = {"t": datetime(2026, 1, 1), "d": Decimal(1), "l": (1, {2}), 3: b"x", "n": None, "b": True}  # noqa: DTZ001
+    assert json.loads(json.dumps(plain(value))) == {
+        "t": "2026-01-01 00:00:00", "d": "1", "l": [1, [2]], "3": "b'x'", "n": None, "b": True,
+    }
