@@ -26,6 +26,9 @@ _NEVER = re.compile(
     r"\b(FOREIGN_KEY_CHECKS|SQL_LOG_BIN|WSREP_ON|LOCK TABLES|CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|INSERT|REPLACE)\b",
     re.IGNORECASE,
 )
+_COMMENTS = ("--", "#", "/*")
+#: What sqlfluff needs to be told where it does not know FOR UPDATE; the only comment among statements.
+_NOQA = " -- noqa: PRS"
 _KEYS = frozenset({"database", "releases", "purpose", "params", "guard in sql", "guard by api", "rows", "kind", "scan"})
 
 
@@ -109,7 +112,7 @@ def parse(name: str, text: str) -> SqlFile:
     head, body = text.split("\n\n", 1)
     keys = _header(name, head)
     reads = keys.get("kind", [""])[0] == "read"
-    statements = tuple(_statements(name, body, reads))
+    statements = tuple(_statements(name, body.replace(_NOQA, ""), reads))
     _check(name, keys, statements, reads)
     return SqlFile(
         name=name,
@@ -159,8 +162,8 @@ def _statements(name: str, body: str, reads: bool) -> list[Statement]:
 
 
 def _statement(name: str, text: str, rows: Rows, reads: bool) -> Statement:
-    literals = re.findall(r"'([^']*)'", text)
-    if _NEVER.search(re.sub(r"'[^']*'", "''", text)) or "--" in text or any(":" in word for word in literals):
+    literals, bare = re.findall(r"'([^']*)'", text), re.sub(r"'[^']*'", "''", text)
+    if _NEVER.search(bare) or any(c in bare for c in _COMMENTS) or any(":" in word for word in literals):
         raise SqlFileError(f"sql/{name}.sql: a statement holds what none may: {text[:60]!r}")
     if reads:
         if not text.startswith("SELECT ") or "FOR UPDATE" in text:
@@ -173,18 +176,28 @@ def _statement(name: str, text: str, rows: Rows, reads: bool) -> Statement:
 
 
 def _check(name: str, keys: dict[str, list[str]], statements: tuple[Statement, ...], reads: bool) -> None:
-    for key in ("database", "releases") if reads else ("database", "releases", "rows"):
+    for key in ("database", "releases", "kind" if reads else "rows"):
         if len(keys.get(key, [])) != 1:
             raise SqlFileError(f"sql/{name}.sql: the header needs exactly one '{key}'")
+    if not reads and "kind" in keys:
+        raise SqlFileError(f"sql/{name}.sql: kind is 'read' or not given")
+    if reads and len(statements) != 1:
+        raise SqlFileError(f"sql/{name}.sql: a read is one statement, not {len(statements)}")
+    _check_rows(name, keys, statements, reads)
     if keys["database"][0] != name.rsplit(".", 1)[-1]:
         raise SqlFileError(f"sql/{name}.sql: the header's database is not that of the file's name")
-    exact = sum(s.rows.least for s in statements if s.changes and s.rows.least == s.rows.most)
-    if not reads and int(keys["rows"][0]) != exact:
-        raise SqlFileError(f"sql/{name}.sql: the header expects {keys['rows'][0]} rows, its statements {exact}")
     named = set(re.findall(r"(?<!:):(\w+)", " ".join(s.text for s in statements)))
     declared = set(_params(name, keys.get("params", [])))
     if named != declared:
         raise SqlFileError(f"sql/{name}.sql: parameters {sorted(named ^ declared)} are not both declared and used")
+
+
+def _check_rows(name: str, keys: dict[str, list[str]], statements: tuple[Statement, ...], reads: bool) -> None:
+    exact = sum(s.rows.least for s in statements if s.changes and s.rows.least == s.rows.most)
+    if not reads and keys["rows"] != [str(exact)]:
+        raise SqlFileError(f"sql/{name}.sql: the header expects {keys['rows'][0]} rows, its statements {exact}")
+    if not reads and not exact:
+        raise SqlFileError(f"sql/{name}.sql: no statement says how many rows it must change")
 
 
 def spoken(text: str, values: dict[str, object]) -> str:
