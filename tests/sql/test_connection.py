@@ -129,6 +129,35 @@ def test_a_node_of_galera_must_be_in_sync(
         check()
 
 
+def test_what_is_recorded_names_the_database_and_no_password(mariadb: MariaDB) -> None:
+    case = cases.every()["volume_host_fenced.nova"]
+    world = World(mariadb, "2026.2", case.database, case.tables)
+    case.seed(world)
+    recorder = Recorder()
+    cell = Database("nova", world.url, pool=1, cell="cell1")
+    Databases({}, {"cell1": cell}).commit(case.file, world.params, recorder, cell="cell1")
+    named = {(event, data["file"], data["service"], data["cell"], data["database"]) for event, data in recorder.events}
+    assert {name[1:4] for name in named} == {(case.file, "nova", "cell1")}
+    assert len(named) == len(recorder.events) == 3
+    assert mariadb.password not in repr(recorder.events)
+    with pytest.raises(ConfigError, match="no database is configured for nova cell cell2"):
+        Databases({}, {"cell1": cell}).commit(case.file, world.params, recorder, cell="cell2")
+    cell.dispose()
+
+
+def test_a_read_of_nova_asks_every_cell(mariadb: MariaDB) -> None:
+    urls = mariadb.create_databases("2026.2", {"nova": ("instances",), "nova_cell0": ("instances",)})
+    for number, url in enumerate(urls.values()):
+        mariadb.insert(url, "instances", uuid=f"server-{number}")
+    cells = {name: Database("nova", url, pool=1, cell=name) for name, url in urls.items()}
+    databases = Databases({}, cells)
+    rows = databases.read("read_servers_live.nova", {"server_ids": ["server-0", "server-1"]})
+    assert rows == [{"uuid": "server-0", "cell": "nova"}, {"uuid": "server-1", "cell": "nova_cell0"}]
+    assert databases.read("read_server_live.nova", {"server_id": "server-0"}, cell="nova_cell0") == []
+    databases.dispose()
+    mariadb.drop(*urls.values())
+
+
 def test_names_of_any_unicode_stay_what_they_are(mariadb: MariaDB) -> None:
     """Columns of utf8mb3 take no four-byte characters, those of a site that uses utf8mb4 do."""
     case = cases.every()["volume_abandoned.cinder"]

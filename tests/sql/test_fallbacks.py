@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from opsfix import sqlfile
 from opsfix.errors import DatabaseRefused
+from opsfix.journal import decode, encode
 from tests.sql import cases, schema
 from tests.sql.server import MariaDB
 from tests.sql.world import Recorder, World, changed
@@ -112,7 +114,9 @@ def test_the_images_for_undo_are_whole(mariadb: MariaDB, release: str, name: str
     assert recorder.names == ["sql-before", "sql-after", "sql-committed"]
     assert unchanged_at == [before]
     touched = [(table, key) for table, rows in world.expected.items() for key in rows]
-    assert recorder.images("sql-before") == {(t, k): before[t][k] for t, k in touched}
+    kept = recorder.images("sql-before")
+    assert kept == {(t, k): before[t][k] for t, k in touched}
+    assert decode(json.loads(json.dumps(encode([*kept.values()])))) == [*kept.values()]
     assert recorder.images("sql-after") == {(t, k): after[t].get(k) for t, k in touched}
 
 

@@ -79,7 +79,7 @@ def test_a_read_is_read_whole() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        pytest.param("-- rows: 1\n\n", "-- rows: 1\n", "not a header line: 'SELECT", id="no empty line after the header"),
+        pytest.param("-- rows: 1\n\n", "-- rows: 1\n", "not a header line: 'SELECT", id="no empty line"),
         pytest.param("-- purpose:", "purpose:", "not a header line: 'purpose: an example'", id="no dashes"),
         pytest.param("-- purpose:", "-- reason:", "not a header line", id="unknown key"),
         pytest.param("-- purpose: an example", "-- an example", "not a header line", id="no key"),

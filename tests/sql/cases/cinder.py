@@ -35,7 +35,8 @@ def surroundings(w: World, volume_id: str) -> None:
     w.add("readonly", "volume_admin_metadata", volume_id=volume_id, key="readonly", value="False")
     w.add("old mode", "volume_admin_metadata", volume_id=volume_id, key="attached_mode", deleted=1, deleted_at=LONG_AGO)
     service = w.add("service", "services", host="storage-1@lvm", binary="cinder-volume", updated_at=LONG_AGO)["id"]
-    w.add("worker", "workers", resource_type="Volume", resource_id=volume_id, status="detaching", service_id=service)
+    worker = {"status": "detaching", "service_id": service, "updated_at": LONG_AGO.replace(microsecond=123456)}
+    w.add("worker", "workers", resource_type="Volume", resource_id=volume_id, **worker)
     w.add("snapshot worker", "workers", resource_type="Snapshot", resource_id=volume_id, status="creating")
     w.expect("mode", deleted=1, deleted_at=NOW)
     w.expect_gone("worker")
