@@ -82,7 +82,7 @@ def _lives(name):
     return True
 
 
-def wait(name, seconds=120):
+def wait(name, seconds=240):
     """Wait until a started process does its work."""
     if name in ('mariadb', 'rabbit'):
         return {'mariadb': database, 'rabbit': broker}[name].wait()

@@ -2,6 +2,7 @@
 from openstack import exceptions
 
 from labctl import api
+from labctl import processes
 
 
 def _by_reset(status):
@@ -39,7 +40,6 @@ def group(scene):
     group_id = _make_group(scene)
     scene.groups.append(group_id)
     storage = scene.as_admin_there().block_storage
-    from labctl import processes
     processes.wait_for('group', lambda: storage.get(
         '/groups/' + group_id, microversion=api.VOLUME).json()['group'][
             'status'] == 'available', 30)

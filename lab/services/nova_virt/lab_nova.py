@@ -66,7 +66,8 @@ class Guests:
     def keys(self):
         return [p.stem for p in GUESTS.glob('*.json')]
 
-    __iter__ = lambda self: iter(self.keys())    # noqa: E731
+    def __iter__(self):
+        return iter(self.keys())
 
     def __contains__(self, guest_id):
         return Guest(guest_id).exists()
