@@ -168,6 +168,7 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "attachments.mapped_connected": any(a.connected for a in mapped),
         "attachments.stale": len(stale),
         "attachments.stale_ids": tuple(a.id for a in stale),
+        "attachments.stale_frees": bool(case.mappings) and all(a.status.startswith("error_") for a in mapped),
         "attachments.stale_in_flight": any(_in_flight(case, a.server_id) for a in stale),
         "attachments.stale_guest": " and ".join(guests) or "absent",
         "attachments.stale_backend": "up" if all(a.status == "reserved" for a in stale) else scene.backend_state(case.volume.backend),
@@ -185,6 +186,8 @@ def _standing(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
     """How an attachment stands to nova: 'mapped' by a live mapping, 'gone' with its server, 'second' beside the one
     that nova uses, 'unconnected' (no host ever got it), 'of a server that is off', or not proven: 'foreign',
     'connected without mapping', 'unread'."""
+    if attachment.id in {m.attachment_id for m in case.mappings}:
+        return "mapped"
     if attachment.server_id is None:
         return "foreign" if attachment.connected else "unconnected"
     server = case.servers.get(attachment.server_id)
@@ -193,11 +196,9 @@ def _standing(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
     if not server.answered:
         return "unread"
     used = {m.attachment_id for m in case.mappings if m.server_id == server.id}
-    if attachment.id in used:
-        return "mapped"
     if not attachment.connected or attachment.status == "error_attaching":
         return "unconnected"
-    if used & {a.id for a in case.attachments}:
+    if used & {a.id for a in case.attachments if a.status == "attached"}:
         return "second"
     fenced = scene.compute_state(attachment.host or server.host) == "fenced"
     if fenced or server.power_state in OFF or server.vm_state == "shelved_offloaded":
@@ -266,6 +267,8 @@ def _detach_refusal(case: VolumeCase, servers: list[Server]) -> str | None:
         return "it is a boot disk"
     if len(servers) > 1:
         return "several servers map it and which of them was to let go is not recorded"
+    if len(case.mappings) > 1:
+        return "its server maps it twice, and nova would let go of either mapping"
     if servers[0].vm_state not in DETACHABLE:
         return f"nova does not detach from a server in vm_state {servers[0].vm_state}"
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsfix.guards import is_, is_not, none_of, one_of
 from opsfix.repair import Fallback, Repair
-from opsfix.repairs.volume_common import ANSWERED, HOST_UP, IDLE, NOT_ROOT, ONE_SERVER, SETTLED
+from opsfix.repairs.volume_common import ANSWERED, HOST_UP, IDLE, NOT_ROOT, ONE_MAPPING, ONE_SERVER, SETTLED
 
 NEVER = is_("mapping.connected", False, "nova has connection data in its mapping, so the host had the disk: use nova to detach it", in_sql=True)
 RESERVED = is_("attachments.mapped_connected", False)
@@ -18,7 +18,7 @@ REPAIR = Repair(
         RESERVED,
         none_of("server.vm_state", "shelved_offloaded", "shelved"),
     ),
-    only_if=(ANSWERED, ONE_SERVER, NOT_ROOT, SETTLED, HOST_UP, IDLE),
+    only_if=(ANSWERED, ONE_SERVER, ONE_MAPPING, NOT_ROOT, SETTLED, HOST_UP, IDLE),
     fixed_when=(is_("mappings.live", 0),),
     fallback=Fallback(
         "volume_attach_never_started.nova",

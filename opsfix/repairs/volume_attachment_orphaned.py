@@ -10,6 +10,11 @@ from opsfix.steps import DeleteStaleAttachments
 STATE = one_of("volume.status", *ATTACH_STATES, in_sql=True)
 NOT_MIGRATING = is_("volume.migration", "none", in_sql=True)
 SETTLED = is_("attachments.stale_in_flight", False, "server {stale_server} is being built or moved: wait, or confirm or revert the move first")
+HELD = is_(
+    "attachments.stale_frees", False,
+    "server {server_id} maps it through an attachment that failed, and without the stale one cinder would call it free:"
+    " detach it from the server first",
+)
 NO_GUEST = is_(
     "attachments.stale_guest", "absent",
     "the guest of server {stale_server} is {attachments_stale_guest} and may still write:"
@@ -20,7 +25,7 @@ REPAIR = Repair(
     symptom="volume-attachment-orphaned",
     means="cinder keeps attachments that no server uses",
     when=(STATE, is_not("attachments.stale", 0)),
-    only_if=(SETTLED, NO_GUEST),
+    only_if=(SETTLED, HELD, NO_GUEST),
     api=(DeleteStaleAttachments(),),
     api_if=(is_("attachments.stale_backend", "up", "cinder-volume {volume_backend} is {volume_backend_state}"),),
     fixed_when=(is_("attachments.stale", 0),),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from opsfix.guards import is_, is_not
 from opsfix.repair import Repair
-from opsfix.repairs.volume_common import ANSWERED, HOST_UP, IDLE, NOT_ROOT, ONE_SERVER, SETTLED
+from opsfix.repairs.volume_common import ANSWERED, HOST_UP, IDLE, NOT_ROOT, ONE_MAPPING, ONE_SERVER, SETTLED
 from opsfix.steps import CompleteAttachment, DetachThroughNova, HoldVolume, ReleaseVolume
 
 DANGLING = is_("volume.mapping_dangling", True)
 GUARDS = (
-    ANSWERED, ONE_SERVER, NOT_ROOT, SETTLED, HOST_UP, IDLE,
+    ANSWERED, ONE_SERVER, ONE_MAPPING, NOT_ROOT, SETTLED, HOST_UP, IDLE,
     is_("server.detach", "possible", "nova cannot detach it: {server_detach}"),
 )
 
@@ -37,10 +37,7 @@ REPAIRS = (
         symptom="volume-mapping-dangling",
         means="nova maps the volume through an attachment that cinder does not have; others hold it",
         when=(DANGLING, is_not("attachments.live", 0)),
-        only_if=(
-            *GUARDS,
-            is_("attachments.mapped", 0, "server {server_id} maps it twice, and nova would let go of either: compare its two mappings"),
-        ),
+        only_if=GUARDS,
         api=(CompleteAttachment("attachments.first_id"), DetachThroughNova()),
         fixed_when=(is_("mappings.live", 0),),
     ),

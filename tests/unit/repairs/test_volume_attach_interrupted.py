@@ -133,3 +133,11 @@ def test_a_lost_answer_never_leads_to_sql(cloud: FakeCloud, call: str, after: bo
     assert (state(cloud, volume) == FREE) == (item.outcome is Outcome.REPAIRED)
     assert item.outcome in (Outcome.REPAIRED, Outcome.UNKNOWN)
     assert databases.committed == []
+
+
+@pytest.mark.parametrize(("connected", "symptom"), [(True, INTERRUPTED), (False, NEVER)])
+def test_two_mappings_of_one_attachment_are_refused(cloud: FakeCloud, connected: bool, symptom: str) -> None:
+    volume = half(cloud, connected=connected)
+    attachment = cloud.world.volumes[volume].live[0].id
+    cloud.add_mapping(guest_of(cloud, volume), volume, attachment, connected=connected)
+    assert_refused(cloud, volume, symptom, "twice")

@@ -265,3 +265,33 @@ def test_rows_that_changed_under_the_commit_are_left(cloud: FakeCloud) -> None:
     item = unstick(cloud, volume, mode=Mode.COMMIT, databases=databases)
     assert item.outcome is Outcome.REFUSED
     assert len(cloud.world.volumes[volume].live) == 1
+
+
+def test_an_attachment_that_another_server_maps_stays(cloud: FakeCloud) -> None:
+    """cinder wrote one server down, nova maps it in another: whichever is right, somebody uses it."""
+    volume, server = cloud.attached()
+    gone = cloud.add_server()
+    cloud.world.volumes[volume].live[0].server_id = gone
+    cloud.lose_server(gone)
+    unstick(cloud, volume, mode=Mode.COMMIT)
+    assert state(cloud, volume) == IN_USE
+    assert cloud.world.holds == {(server, "cmp-1", volume)}
+
+
+@pytest.mark.parametrize("kind", ["reserved", "gone"])
+def test_what_alone_keeps_a_mapped_volume_from_being_free_stays(cloud: FakeCloud, kind: str) -> None:
+    """cinder ignores failed attachments when it recomputes the state of the volume."""
+    volume, server = cloud.attached()
+    cloud.world.volumes[volume].live[0].status = "error_attaching"
+    other = server if kind == "reserved" else cloud.add_server()
+    cloud.add_attachment(volume, other, "attached" if kind == "gone" else kind, connected=kind == "gone")
+    if kind == "gone":
+        cloud.lose_server(other)
+    assert_refused(cloud, volume, ORPHANED, server, "detach it from the server first")
+
+
+def test_beside_a_mapped_one_that_failed_none_is_second(cloud: FakeCloud) -> None:
+    volume, server = cloud.attached()
+    cloud.world.volumes[volume].live[0].status = "error_attaching"
+    cloud.add_attachment(volume, server)
+    assert_refused(cloud, volume, "volume-attachment-unproven", "stop the server")

@@ -116,3 +116,9 @@ def test_an_impossible_one_of_a_server_on_the_move_is_refused(cloud: FakeCloud) 
     volume, server = detaching(cloud, root=True)
     cloud.add_migration(server)
     assert_refused(cloud, volume, IMPOSSIBLE, "being built or moved")
+
+
+def test_with_two_mappings_it_is_only_rolled_back(cloud: FakeCloud) -> None:
+    volume, server = detaching(cloud)
+    cloud.add_mapping(server, volume, cloud.world.volumes[volume].live[0].id)
+    assert_repaired(cloud, volume, IMPOSSIBLE, "in-use/attached, 1 attachments, 2 mappings")

@@ -122,3 +122,9 @@ def test_the_dead_backend_of_a_fenced_host_is_no_obstacle(cloud: FakeCloud) -> N
     cloud.kill_backend()
     item = unstick(cloud, volume, mode=Mode.COMMIT, **ON)
     assert (item.outcome, item.by, state(cloud, volume)) == (Outcome.REPAIRED, "sql", FREE)
+
+
+def test_two_mappings_of_one_server_are_refused(cloud: FakeCloud) -> None:
+    volume, server = detaching_from_a_dead_host(cloud)
+    cloud.add_mapping(server, volume, cloud.world.volumes[volume].live[0].id)
+    assert_refused(cloud, volume, FENCED, "twice", **ON)
