@@ -11,6 +11,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "SETTLES", 0.2)
 
 
-@pytest.fixture()
+@pytest.fixture
 def cloud() -> FakeCloud:
     return FakeCloud()

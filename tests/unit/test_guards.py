@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from opsfix.guards import Unread, all_hold, first_failing, is_, is_not, none_of, one_of, said
 
 MAKERS = (is_, is_not, one_of, none_of)
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.text())
 
 
 @pytest.mark.parametrize(
@@ -23,14 +24,14 @@ def test_relations(guard: object, seen: object, holds: bool) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@given(value=st.one_of(st.none(), st.booleans(), st.integers(), st.text()))
+@given(value=VALUES)
 def test_what_could_not_be_read_satisfies_nothing(make: object, value: object) -> None:
     guard = make("f", value)  # type: ignore[operator]
     assert not guard.holds({"f": Unread("timed out")})
     assert not guard.holds({})
 
 
-@given(value=st.one_of(st.none(), st.booleans(), st.integers(), st.text()), seen=st.one_of(st.none(), st.integers(), st.text()))
+@given(value=VALUES, seen=VALUES)
 def test_a_relation_and_its_opposite_never_both_hold(value: object, seen: object) -> None:
     facts = {"f": seen}
     assert is_("f", value).holds(facts) != is_not("f", value).holds(facts)

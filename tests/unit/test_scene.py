@@ -11,7 +11,7 @@ from tests.fakes.cloud import FakeCloud
 from tests.fakes.databases import FakeDatabases
 
 
-@pytest.fixture()
+@pytest.fixture
 def three(cloud: FakeCloud) -> FakeCloud:
     """An up, a down and an unreachable host."""
     cloud.add_host("up-1")
@@ -41,7 +41,8 @@ def test_compute_states(three: FakeCloud, host: str | None, fenced: list[str], s
     [
         (None, [], False, "none"), ("store@lvm", [], False, "up"), ("store@lvm", [], True, "down"),
         ("store@lvm", ["store"], True, "fenced"), ("store@lvm", ["store@lvm"], True, "fenced"),
-        ("store@lvm", ["store"], False, "up"), ("other@lvm", [], False, "missing"), ("other@lvm", ["other"], False, "fenced"),
+        ("store@lvm", ["store"], False, "up"), ("other@lvm", [], False, "missing"),
+        ("other@lvm", ["other"], False, "fenced"),
     ],
 )
 def test_backend_states(cloud: FakeCloud, backend: str | None, fenced: list[str], down: bool, state: str) -> None:

@@ -27,7 +27,7 @@ def test_passwords_in_urls(text: str, shown: str) -> None:
     assert masked(text) == shown
 
 
-@pytest.mark.parametrize("column", ["connection_info", "connector", "provider_auth", "transport_url", "encryption_key_id"])
+@pytest.mark.parametrize("column", ["connection_info", "connector", "provider_auth", "transport_url", "user_data"])
 def test_columns_with_secrets_are_masked(column: str) -> None:
     assert masked_row({"id": 1, column: "s3cret"}) == {"id": 1, column: MASK}
     assert masked_row({column: None}) == {column: None}

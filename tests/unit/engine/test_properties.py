@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,7 +17,9 @@ from tests.unit.driving import Driver, unchanged
 HOSTS = ("cmp-1", "cmp-2")
 #: state that the API tells, whether nova-compute runs, whether the operator calls it fenced (it is then really off)
 HOST_STATES = (("up", True, False), ("up", False, False), ("down", False, False), ("down", False, True))
-STATUSES = ("available", "in-use", "attaching", "detaching", "reserved", "error", "deleting", "error_deleting", "creating")
+STATUSES = (
+    "available", "in-use", "attaching", "detaching", "reserved", "error", "deleting", "error_deleting", "creating",
+)
 VM_STATES = (("active", 1), ("stopped", 4), ("error", 1), ("shelved_offloaded", 4), ("building", 0), ("paused", 3))
 
 
@@ -68,8 +69,8 @@ STATES = st.builds(
     guests=st.lists(GUESTS, min_size=1, max_size=2).map(tuple),
     attachments=st.lists(
         st.tuples(
-            st.integers(0, 1), often("attached", "attaching", "reserved", "detaching", "error_attaching"), often(True, False),
-            st.sampled_from(HOSTS),
+            st.integers(0, 1), often("attached", "attaching", "reserved", "detaching", "error_attaching"),
+            often(True, False), st.sampled_from(HOSTS),
         ),
         max_size=3,
     ).map(tuple),
@@ -92,14 +93,17 @@ def built(state: State) -> tuple[FakeCloud, str]:
         migration_status="migrating" if state.migrating else None,
     )
     servers = [
-        cloud.add_server(host=g.host, vm_state=g.vm[0], power_state=g.vm[1], task_state=g.task_state) for g in state.guests
+        cloud.add_server(host=g.host, vm_state=g.vm[0], power_state=g.vm[1], task_state=g.task_state)
+        for g in state.guests
     ]
     attachments = []
-    for number, status, connected, host in state.attachments:
+    for number, status, has_info, host in state.attachments:
         server = servers[number % len(servers)]
-        connected = connected and status != "reserved"
+        connected = has_info and status != "reserved"
         at = host if status == "attached" else state.guests[number % len(servers)].host
-        attachments.append(cloud.add_attachment(volume, server, status, connected=connected, host=at if connected else None))
+        attachments.append(
+            cloud.add_attachment(volume, server, status, connected=connected, host=at if connected else None)
+        )
     for number, which, root, connected in state.mappings:
         server = servers[number % len(servers)]
         attachment = None if which is None else attachments[which] if which < len(attachments) else "gone"
@@ -140,9 +144,8 @@ def _settle(cloud: FakeCloud, state: State, servers: list[str], volume: str) -> 
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "SETTLES", 0.0)
-    yield
 
 
 def run(cloud: FakeCloud, volume: str, state: State, mode: Mode, **options: object) -> Item:
@@ -218,7 +221,8 @@ def test_what_is_called_healthy_is_not_on_its_way_anywhere(state: State) -> None
     if item.outcome is not Outcome.HEALTHY:
         return
     row = cloud.world.volumes[volume]
-    reserved = any(cloud.world.servers[m.server_id].vm_state == "shelved_offloaded" for m in cloud.world.mappings_of(volume))
+    servers = [cloud.world.servers[m.server_id] for m in cloud.world.mappings_of(volume)]
+    reserved = any(server.vm_state == "shelved_offloaded" for server in servers)
     assert row.status in ("available", "in-use", "error") or reserved, item
     if row.status == "available" and not reserved:
         assert not row.live

@@ -112,7 +112,8 @@ def candidates(cloud: FakeCloud, databases: bool) -> set[str]:
 
 def every_kind(cloud: FakeCloud) -> tuple[set[str], set[str]]:
     """One volume in every way broken, and healthy ones; returns both sets."""
-    broken = {cloud.add_volume(status=s) for s in ("creating", "deleting", "error_deleting", "uploading", "maintenance")}
+    unsettled = ("creating", "deleting", "error_deleting", "uploading", "maintenance")
+    broken = {cloud.add_volume(status=status) for status in unsettled}
     broken |= set(stuck(cloud, 2)) | {cloud.add_volume(status="in-use")}
     for change in ("lose_server", "second", "available", "dangling", "dangling in-use"):
         volume, server = cloud.attached()
@@ -151,7 +152,7 @@ def test_databases_and_api_find_the_same_where_a_volume_in_use_is_not_what_nova_
 
 
 def test_every_cell_is_searched(cloud: FakeCloud) -> None:
-    volume, server = cloud.attached(cell="cell2", host="cmp-2")
+    volume, _ = cloud.attached(cell="cell2", host="cmp-2")
     cloud.drop_attachment(cloud.world.volumes[volume].live[0].id)
     cloud.set_volume(volume, "available")
     assert candidates(cloud, True) == candidates(cloud, False) == {volume}

@@ -23,7 +23,8 @@ def test_it_becomes_available_by_sql_where_cinder_refuses(cloud: FakeCloud) -> N
     cloud.refuse("reset_volume", 403, "Policy doesn't allow volume_extension:volume_admin_actions:reset_status")
     cloud.work_on(volume)
     item = unstick(cloud, volume)
-    assert (item.outcome, state(cloud, volume)) == (Outcome.NEEDS_COMMIT, "detaching/detached, 0 attachments, 0 mappings")
+    assert item.outcome is Outcome.NEEDS_COMMIT
+    assert state(cloud, volume) == "detaching/detached, 0 attachments, 0 mappings"
     item = unstick(cloud, volume, mode=Mode.COMMIT)
     assert (item.outcome, item.by, state(cloud, volume)) == (Outcome.REPAIRED, "sql", FREE)
     assert cloud.world.workers == {}

@@ -11,7 +11,9 @@ INTERRUPTED = "volume-attach-interrupted"
 NEVER = "volume-attach-never-started"
 
 
-def half(cloud: FakeCloud, *, connected: bool = True, status: str = "attaching", root: bool = False, **server: object) -> str:
+def half(
+    cloud: FakeCloud, *, connected: bool = True, status: str = "attaching", root: bool = False, **server: object
+) -> str:
     """An attach that stopped."""
     volume, guest = cloud.add_volume(), cloud.add_server(**server)
     attachment = cloud.add_attachment(volume, guest, "attaching" if connected else "reserved", connected=connected)

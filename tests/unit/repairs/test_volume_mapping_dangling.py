@@ -78,18 +78,6 @@ def test_a_boot_disk_is_refused(cloud: FakeCloud) -> None:
         assert_refused(cloud, volume, DANGLING, "boot disk", databases=databases)
 
 
-def test_several_servers_are_refused(cloud: FakeCloud) -> None:
-    volume, _ = dangling(cloud)
-    cloud.add_mapping(cloud.add_server(), volume)
-    assert_refused(cloud, volume, DANGLING, "2 servers map the volume")
-
-
-def test_a_server_on_the_move_is_refused(cloud: FakeCloud) -> None:
-    volume, server = dangling(cloud)
-    cloud.add_migration(server, "pre-migrating")
-    assert_refused(cloud, volume, DANGLING, "being built or moved")
-
-
 def test_a_server_under_construction_is_refused(cloud: FakeCloud) -> None:
     volume, _ = dangling(cloud, vm_state="building")
     assert_refused(cloud, volume, DANGLING, "being built or moved")
@@ -99,16 +87,6 @@ def test_a_dead_host_is_refused(cloud: FakeCloud) -> None:
     volume, _ = dangling(cloud)
     cloud.kill_host("cmp-1")
     assert_refused(cloud, volume, DANGLING, "--fenced cmp-1")
-
-
-def test_a_busy_server_is_refused(cloud: FakeCloud) -> None:
-    volume, _ = dangling(cloud, task_state="rebooting_hard")
-    assert_refused(cloud, volume, DANGLING, "busy (rebooting_hard)")
-
-
-def test_a_server_in_error_is_refused(cloud: FakeCloud) -> None:
-    volume, _ = dangling(cloud, vm_state="error")
-    assert_refused(cloud, volume, DANGLING, "vm_state error")
 
 
 @pytest.mark.parametrize("status", ["in-use", "detaching", "reserved", "attaching"])
@@ -137,9 +115,9 @@ def test_a_down_cell_is_unknown_or_refused(cloud: FakeCloud) -> None:
 @pytest.mark.parametrize("status", ["in-use", "detaching", "reserved", "attaching", "available"])
 def test_the_hold_of_an_earlier_run_is_taken_up(cloud: FakeCloud, status: str) -> None:
     volume, server = dangling(cloud)
-    held = cloud.add_attachment(volume, server, "attached" if status in ("in-use", "detaching") else "reserved", connected=False)
-    cloud.set_volume(volume, status, attach_status="attached" if status in ("in-use", "detaching") else "detached")
-    assert cloud.world.attachment(held)
+    completed = status in ("in-use", "detaching")
+    cloud.add_attachment(volume, server, "attached" if completed else "reserved", connected=False)
+    cloud.set_volume(volume, status, attach_status="attached" if completed else "detached")
     assert_repaired(cloud, volume, DANGLING)
 
 
@@ -194,3 +172,44 @@ def test_on_a_fenced_host_nothing_is_freed_before_novas_side_is_cut(cloud: FakeC
     cloud.set_volume(volume, "detaching", attach_status="attached")
     cloud.kill_host("cmp-1", off=True)
     assert_repaired(cloud, volume, "volume-host-fenced", by="sql", fenced=["cmp-1"])
+
+
+@pytest.mark.parametrize("held", [False, True])
+class TestGuards:
+    """The same with and without an attachment that holds the volume."""
+
+    def broken(self, cloud: FakeCloud, held: bool, **server: object) -> tuple[str, str]:
+        volume, guest = dangling(cloud, **server)
+        if held:
+            cloud.add_attachment(volume, guest, "attached", connected=False)
+            cloud.set_volume(volume, "in-use", attach_status="attached")
+        return volume, guest
+
+    def test_a_server_on_the_move_is_refused(self, cloud: FakeCloud, held: bool) -> None:
+        volume, server = self.broken(cloud, held)
+        cloud.add_migration(server, "queued")
+        assert_refused(cloud, volume, DANGLING, "being built or moved")
+
+    def test_a_busy_server_is_refused(self, cloud: FakeCloud, held: bool) -> None:
+        volume, _ = self.broken(cloud, held, task_state="rebooting_hard")
+        assert_refused(cloud, volume, DANGLING, "busy (rebooting_hard)")
+
+    def test_a_server_in_error_is_refused(self, cloud: FakeCloud, held: bool) -> None:
+        volume, _ = self.broken(cloud, held, vm_state="error")
+        assert_refused(cloud, volume, DANGLING, "vm_state error")
+
+    def test_several_servers_are_refused(self, cloud: FakeCloud, held: bool) -> None:
+        volume, _ = self.broken(cloud, held)
+        cloud.add_mapping(cloud.add_server(), volume)
+        assert_refused(cloud, volume, DANGLING, "2 servers map the volume")
+
+    def test_two_mappings_of_one_server_are_refused(self, cloud: FakeCloud, held: bool) -> None:
+        volume, server = self.broken(cloud, held)
+        cloud.add_mapping(server, volume)
+        assert_refused(cloud, volume, DANGLING, "twice")
+
+    def test_a_server_that_does_not_answer_is_refused(self, cloud: FakeCloud, held: bool) -> None:
+        volume, _ = self.broken(cloud, held)
+        cloud.cell_down()
+        item = assert_refused(cloud, volume, "volume-attachment-unproven" if held else DANGLING, "its cell is down")
+        assert item.outcome is Outcome.REFUSED
