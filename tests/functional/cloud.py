@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,13 +46,14 @@ class Lab:
 
     def __init__(self, state_dir: Path):
         self.state_dir = state_dir
+        self.healthy: dict[str, Any] = {}
         self.environ = dict(os.environ)
 
     def up(self) -> None:
         """Bring it up and to its freshly filled state; a failure is an error of the tests, never a skip."""
-        self._lab("up", timeout=900)
-        self._lab("reset", timeout=300)
-        self._take_environment()
+        if not any(p["alive"] for p in self.processes().values()):
+            self._lab("up", timeout=1200)
+        self.reset()
 
     def _take_environment(self) -> None:
         text = self._lab("env")
@@ -68,21 +69,30 @@ class Lab:
             self._lab("down", timeout=120)
 
     def reset(self) -> None:
-        """Back to the freshly filled cloud."""
+        """Back to the freshly filled cloud, and healthy bystanders in it that no test may change."""
         self._lab("reset", timeout=300)
+        self._take_environment()
+        self.healthy = self.broken("healthy")
 
     def broken(self, state: str, host: str | None = None) -> dict[str, Any]:
-        """Make a broken state; returns the ids that it made."""
-        return json.loads(self._lab("break", state, *([host] if host else []), timeout=180))
+        """Make a broken state, as the services see it; returns the ids that it made."""
+        made = json.loads(self._lab("break", state, *([host] if host else []), timeout=180))
+        dead = tuple(made["dead"])
+        wait_until(lambda: all(dead and h.startswith(dead) for h in self.down()), 60, "what lives is called up")
+        wait_until(lambda: all(any(h.startswith(d) for h in self.down()) for d in dead), 60, "what is dead is called down")
+        return made
 
     def kill(self, name: str) -> None:
         """Send SIGKILL to a host or a service."""
         self._lab("kill", name)
 
+    def processes(self) -> dict[str, Any]:
+        """The lab's processes; its exit status says whether all are alive."""
+        return json.loads(self._lab("status", may_fail=True))["processes"]
+
     def revive_all(self) -> None:
         """Start whatever is dead, release what is held, and wait until the services are called up."""
-        status = json.loads(self._lab("status"))
-        for name, process in status["processes"].items():
+        for name, process in self.processes().items():
             if not process["alive"]:
                 self._lab("revive", name, timeout=120)
         for name in ("gpu-01", "gpu-02", "gpu-03", "cinder-01", "cinder-02"):
@@ -94,15 +104,11 @@ class Lab:
         services = [*self.api.compute.services(), *self.api.block_storage.services()]
         return [s.host for s in services if s.state != "up"]
 
-    def wait_down(self, host: str) -> None:
-        """Until the services notice that a host is dead."""
-        wait_until(lambda: any(h.startswith(host) for h in self.down()), 60, f"{host} down")
-
-    def _lab(self, command: str, *arguments: str, timeout: float = 60) -> str:
+    def _lab(self, command: str, *arguments: str, timeout: float = 60, may_fail: bool = False) -> str:
         done = subprocess.run(
             [ROOT / "lab" / command, *arguments], env=self.environ, capture_output=True, text=True, timeout=timeout
         )
-        if done.returncode:
+        if done.returncode and not may_fail:
             raise RuntimeError(f"lab/{command} {' '.join(arguments)} exited {done.returncode}:\n{done.stderr[-3000:]}")
         return done.stdout
 
@@ -210,10 +216,10 @@ def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> None:
         time.sleep(0.2)
 
 
-def bystanders(lab: Lab, healthy: Mapping[str, Any]) -> dict[str, Any]:
+def bystanders(lab: Lab) -> dict[str, Any]:
     """The rows of healthy volumes on both sides, whole."""
     found: dict[str, Any] = {}
-    for volume_id in healthy["volumes"]:
+    for volume_id in lab.healthy["volumes"]:
         found[volume_id] = (
             lab.rows("cinder", "SELECT * FROM volumes WHERE id=%s", volume_id),
             lab.rows("cinder", "SELECT * FROM volume_attachment WHERE volume_id=%s", volume_id),

@@ -11,8 +11,6 @@ from tests.functional.states import ALIVE, DEAD, Case
 @pytest.mark.parametrize("case", [*ALIVE, *DEAD], ids=str)
 def test_state_ends_as_it_must(cloud: Lab, case: Case) -> None:
     made = cloud.broken(case.state)
-    for host in made["dead"]:
-        cloud.wait_down(host)
     volume_id = made["volumes"][0]
     before = cloud.end_of(volume_id)
 
