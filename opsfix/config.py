@@ -78,7 +78,7 @@ def read_settings(
 
 def _file(config: str | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
     given = config or environ.get("OPSFIX_CONFIG")
-    home = environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    home = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     candidates = [Path(given)] if given else [SYSTEM_FILE, Path(home) / "opsfix" / "opsfix.toml"]
     for path in candidates:
         try:

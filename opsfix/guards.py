@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Facts = Mapping[str, Any]
@@ -96,6 +96,11 @@ def one_of(fact: str, *values: Any, advice: str = "", in_sql: bool = False) -> G
 def none_of(fact: str, *values: Any, advice: str = "", in_sql: bool = False) -> Guard:
     """The fact was read and is not among the values."""
     return Guard(fact, "is none of", values, advice, in_sql)
+
+
+def enforced(guard: Guard) -> Guard:
+    """The same guard where the WHERE of an SQL file enforces it too."""
+    return replace(guard, in_sql=True)
 
 
 def all_hold(guards: tuple[Guard, ...], facts: Facts) -> bool:

@@ -141,7 +141,7 @@ def facts_of(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "volume.worked_on": _worked_on(case, scene),
         "volume.transfers": len(case.transfers),
     }
-    return facts | _attachment_facts(case, scene) | _mapping_facts(case, scene) | _server_facts(case, scene)
+    return facts | _attachment_facts(case, scene) | _mapping_facts(case) | _server_facts(case, scene)
 
 
 def _worked_on(case: VolumeCase, scene: Scene) -> str | Unread:
@@ -220,7 +220,7 @@ def _guest(attachment: Attachment, standing: str, case: VolumeCase, scene: Scene
     return "absent" if state in ("up", "fenced") else f"possible on {host} ({state})"
 
 
-def _mapping_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
+def _mapping_facts(case: VolumeCase) -> dict[str, Any]:
     live = {a.id for a in case.attachments}
     dangling = [m for m in case.mappings if m.attachment_id and m.attachment_id not in live]
     one = case.mappings[0] if len(case.mappings) == 1 else None

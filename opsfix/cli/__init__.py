@@ -77,7 +77,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = ExitCode.OK
-    except Exception as e:  # a traceback is for --debug, never for an operator at night
+    except Exception as e:  # noqa: BLE001  a traceback is for --debug, never for an operator at night
         code = _bug(e)
     sys.exit(int(code or 0))
 

@@ -43,7 +43,7 @@ def run_repair(
     fenced: Sequence[str],
     limit: int,
     workers: int | None,
-    yes: bool,
+    yes: bool,  # noqa: ARG001  nothing here destroys, so nothing is asked
     output: str,
 ) -> int:
     """Find, plan, act, verify, fall back, verify, report; returns the exit code."""

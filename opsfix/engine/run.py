@@ -50,7 +50,7 @@ class Run:
     mode: Mode
     recorder: Callable[[str], Recorder]
     workers: int = 8
-    progress: Callable[[str, int, int], None] = lambda what, done, of: None
+    progress: Callable[[str, int, int], None] = lambda *_: None
     stop: threading.Event = field(default_factory=threading.Event)
 
     def find(self, ids: Iterable[str], *, named: bool) -> list[Finding]:

@@ -97,7 +97,9 @@ class Database:
         try:
             heads = {str(r["version_num"]) for r in self.rows("SELECT version_num FROM alembic_version")}
         except exc.SQLAlchemyError as e:
-            raise GuardError(f"the database {self} has no readable alembic_version (error {code(e)}): not a {self.service} database?") from None
+            raise GuardError(
+                f"the database {self} has no readable alembic_version (error {code(e)}): not a {self.service} database?"
+            ) from None
         strange = unknown_heads(self.service, heads)
         if strange:
             raise GuardError(

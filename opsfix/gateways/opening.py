@@ -11,6 +11,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from opsfix import sqlfile
 from opsfix.config import Settings
 from opsfix.errors import ConfigError, GuardError, LockedError
 from opsfix.gateways.database import SERVICES, Database, Databases
@@ -36,8 +37,6 @@ def open_databases(settings: Settings, wanted: Sequence[str] = SERVICES) -> Data
 
 
 def _cells(nova_api: Database, default: str | None, pool: int) -> Iterator[tuple[str, Database]]:
-    from opsfix import sqlfile
-
     rows = nova_api.rows(sqlfile.load("read_cells.nova_api").statements[0].text)
     if not rows:
         raise GuardError(f"the database {nova_api} maps no cell: is it nova's API database?")
@@ -131,6 +130,8 @@ def _take(held: ExitStack, url: sa.URL, database: Database) -> None:
         connection.exec_driver_sql("SET SESSION wait_timeout = 86400")
         taken = connection.execute(sa.text("SELECT GET_LOCK(:name, 0)"), {"name": f"opsfix/{url.database}"[:64]}).scalar()
     except exc.SQLAlchemyError as e:
-        raise ConfigError(f"the cloud's lock cannot be taken at node {url.host}:{url.port} of {database} ({e.__class__.__name__})") from None
+        raise ConfigError(
+            f"the cloud's lock cannot be taken at node {url.host}:{url.port} of {database} ({e.__class__.__name__})"
+        ) from None
     if taken != 1:
         raise LockedError(f"another run, perhaps of another host, is at work on this cloud (lock on {database}): wait for it to end")

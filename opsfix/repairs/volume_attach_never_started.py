@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from opsfix.guards import is_, is_not, none_of, one_of
+from opsfix.guards import enforced, is_, is_not, none_of, one_of
 from opsfix.repair import Fallback, Repair
 from opsfix.repairs.volume_common import ANSWERED, HOST_UP, IDLE, NOT_ROOT, ONE_MAPPING, ONE_SERVER, SETTLED
 
-NEVER = is_("mapping.connected", False, "nova has connection data in its mapping, so the host had the disk: use nova to detach it", in_sql=True)
+NEVER = is_("mapping.connected", False, "nova's mapping has connection data, so the host had the disk: detach it through nova", in_sql=True)
 RESERVED = is_("attachments.mapped_connected", False)
 
 REPAIR = Repair(
@@ -23,9 +23,7 @@ REPAIR = Repair(
     fallback=Fallback(
         "volume_attach_never_started.nova",
         (
-            is_not("mapping.id", None, in_sql=True), NEVER, is_("mapping.root", False, NOT_ROOT.advice, in_sql=True),
-            is_("server.in_flight", False, SETTLED.advice, in_sql=True), is_("server.task_state", None, IDLE.advice, in_sql=True),
-            RESERVED, ANSWERED, ONE_SERVER, HOST_UP,
+            is_not("mapping.id", None, in_sql=True), NEVER, enforced(NOT_ROOT), enforced(SETTLED), enforced(IDLE), RESERVED, ANSWERED, ONE_SERVER, HOST_UP,
         ),
     ),
 )

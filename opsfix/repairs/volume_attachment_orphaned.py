@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from opsfix.guards import is_, is_not, one_of
 from opsfix.repair import Fallback, Repair
-from opsfix.repairs.volume_common import ATTACH_STATES
 from opsfix.steps import DeleteStaleAttachments
+from opsfix.volumes import ATTACH_STATES
 
 STATE = one_of("volume.status", *ATTACH_STATES, in_sql=True)
 NOT_MIGRATING = is_("volume.migration", "none", in_sql=True)
-SETTLED = is_("attachments.stale_in_flight", False, "server {stale_server} is being built or moved: wait, or confirm or revert the move first")
+SETTLED = is_(
+    "attachments.stale_in_flight", False,
+    "server {stale_server} is being built or moved: wait, or confirm or revert the move first",
+)
 HELD = is_(
     "attachments.stale_frees", False,
     "server {server_id} maps it through an attachment that failed, and without the stale one cinder would call it free:"

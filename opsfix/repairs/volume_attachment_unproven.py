@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsfix.guards import is_, is_not, one_of
 from opsfix.repair import Repair
-from opsfix.repairs.volume_common import ATTACH_STATES
+from opsfix.volumes import ATTACH_STATES
 
 REPAIR = Repair(
     symptom="volume-attachment-unproven",

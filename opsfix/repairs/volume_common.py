@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from opsfix.guards import is_, one_of
-from opsfix.volumes import ATTACH_STATES as ATTACH_STATES
 
 ANSWERED = is_("server.answered", True, "nova does not tell about server {server_id}: its cell is down, or only the database has it")
 SETTLED = is_("server.in_flight", False, "server {server_id} is being built or moved: wait, or confirm or revert the move first")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opsfix.guards import is_, is_not
+from opsfix.guards import enforced, is_, is_not
 from opsfix.repair import Fallback, Repair
 from opsfix.repairs.volume_common import ANSWERED, NOT_ROOT, ONE_MAPPING, ONE_SERVER, SETTLED
 from opsfix.steps import DetachThroughNova
@@ -19,6 +19,6 @@ REPAIR = Repair(
     fixed_when=(is_("mappings.live", 0),),
     fallback=Fallback(
         "volume_host_fenced.nova",
-        (MAPPED, FENCED, is_("mapping.root", False, NOT_ROOT.advice, in_sql=True), is_("server.in_flight", False, SETTLED.advice, in_sql=True), ANSWERED, ONE_SERVER),
+        (MAPPED, FENCED, enforced(NOT_ROOT), enforced(SETTLED), ANSWERED, ONE_SERVER),
     ),
 )

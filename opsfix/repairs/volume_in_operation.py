@@ -23,7 +23,10 @@ REPAIRS = (
         symptom="volume-in-operation",
         means="cinder is migrating the volume",
         when=(is_not("volume.migration", "none"),),
-        only_if=(is_("volume.migration", "none", "cinder is migrating it ({volume_migration}): wait, or end the migration with cinder's own tools"),),
+        only_if=(is_(
+            "volume.migration", "none",
+            "cinder is migrating it ({volume_migration}): wait, or end the migration with cinder's own tools",
+        ),),
     ),
     *(
         Repair(
@@ -39,7 +42,10 @@ REPAIRS = (
             symptom="volume-in-operation",
             means="a volume of a group is stuck",
             when=(is_("volume.status", status), is_not("volume.group", None)),
-            only_if=(is_("volume.group", None, "it belongs to group {volume_group}, whose members change together: repair it with cinder's group commands"),),
+            only_if=(is_(
+                "volume.group", None,
+                "it belongs to group {volume_group}, whose members change together: repair it with cinder's group commands",
+            ),),
         )
         for status in ("attaching", "detaching", "reserved", "creating", "deleting", "error_deleting", "uploading", "downloading")
     ),
