@@ -5,6 +5,7 @@ import fcntl
 import json
 import sys
 
+from keystoneauth1.exceptions import ClientException
 from openstack.exceptions import SDKException
 
 from labctl import cloud
@@ -142,7 +143,7 @@ def main():
     try:
         with _alone(args.function in (_up, _down, _reset, _break, _check)):
             return args.function(args)
-    except (processes.LabError, SDKException) as e:
+    except (processes.LabError, SDKException, ClientException) as e:
         print('lab: %s' % e, file=sys.stderr)
         return 1
 

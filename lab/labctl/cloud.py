@@ -293,6 +293,8 @@ def wait_down(name):
 def revive(name):
     """Start a dead process again and wait until it does its work."""
     name = real_name(name)
+    if not running():
+        raise processes.LabError('the lab is not up; use lab/up')
     (settings.CONTROL / 'dead' / name).unlink(missing_ok=True)
     if name not in settings.NETWORKS and not processes.pid_of(name):
         start(name)
