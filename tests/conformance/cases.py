@@ -204,7 +204,7 @@ def _(side: Side) -> object:
 
 @case("delete an attachment beside the one that nova uses", ("ok", "in-use attached"))
 def _(side: Side) -> object:
-    volume, server = side.volume(), side.server()
+    volume, server = side.volume(multiattach=True), side.server()
     side.attach(volume, server)
     second = side.cloud.create_attachment(volume, server)
     side.connect(second)
@@ -325,3 +325,37 @@ def _(side: Side) -> object:
     until(lambda: not _mapped(side, volume, server))
     between = state(side, volume), _mapped(side, volume, server)
     return before, told, *between, answer(lambda: side.cloud.delete_attachment(held)), state(side, volume)
+
+
+@case("the server is gone, and nova cleaned up", "available -")
+def _(side: Side) -> object:
+    volume, server = side.volume(), side.server()
+    side.attach(volume, server)
+    side.delete_server(server)
+    settled(side, volume, "available")
+    return state(side, volume)
+
+
+@case("detach once the server was reset to active", ("ok", "available", False))
+def _(side: Side) -> object:
+    volume, server = side.volume(), side.server()
+    side.attach(volume, server)
+    side.reset_server(server, "error")
+    side.reset_server(server, "active")
+    told = answer(lambda: side.cloud.detach_volume(server, volume))
+    return told, settled(side, volume, "available"), _mapped(side, volume, server)
+
+
+@case("complete a stale attachment so that nova can detach a dangling volume", ("ok", "detaching attached", False))
+def _(side: Side) -> object:
+    """The hold of an interrupted run, or any other attachment, does as well as a new one."""
+    volume, server = side.volume(), side.server()
+    side.attach(volume, server)
+    side.reset(volume, "available", "detached")
+    other = side.cloud.create_attachment(volume, side.stranger())
+    side.cloud.complete_attachment(other)
+    side.reset(volume, "detaching")
+    side.cloud.complete_attachment(other)
+    told = answer(lambda: side.cloud.detach_volume(server, volume))
+    until(lambda: not _mapped(side, volume, server))
+    return told, state(side, volume), _mapped(side, volume, server)

@@ -336,6 +336,7 @@ def test_an_interrupt_ends_a_wait_as_unknown(cloud: FakeCloud) -> None:
     cloud.on("detach_volume", threading.Timer(0.2, driver.stop.set).start, after=True)
     (item,) = driver.named(volume)
     assert item.outcome is Outcome.UNKNOWN
+    assert "interrupted" in item.reason
     assert state(cloud, volume) == "detaching/attached, 1 attachments, 1 mappings"
 
 
