@@ -23,7 +23,8 @@ REPAIR = Repair(
     fallback=Fallback(
         "volume_attach_never_started.nova",
         (
-            is_not("mapping.id", None, in_sql=True), NEVER, enforced(NOT_ROOT), enforced(SETTLED), enforced(IDLE), RESERVED, ANSWERED, ONE_SERVER, HOST_UP,
+            is_not("mapping.id", None, in_sql=True), NEVER, enforced(NOT_ROOT), enforced(SETTLED), enforced(IDLE), RESERVED,
+            ANSWERED, ONE_SERVER, HOST_UP,
         ),
     ),
 )
