@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pymysql
@@ -187,6 +188,17 @@ def test_a_commit_that_the_cluster_refuses_is_tried_again(scene: Scene, monkeypa
     scene.commit(recorder)
     assert recorder.names == [*DONE[:2], *DONE]
     scene.assert_repaired()
+
+
+def test_a_statement_that_an_earlier_one_took_the_rows_from_is_refused(scene: Scene) -> None:
+    """Each WHERE has to hold before the run and when its turn comes."""
+    [once] = [statement for statement in FILE.statements if statement.table == "volumes"]
+    twice = replace(FILE, statements=(once, once))
+    scene.change("stale", deleted=1)
+    scene.before = scene.everything()
+    with pytest.raises(DatabaseRefused, match="0 rows changed where 1 were locked; rolled back"):
+        scene.database.commit(twice, scene.params, Recorder())
+    scene.assert_unchanged()
 
 
 @pytest.mark.parametrize("event", ["sql-before", "sql-after"])
