@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,13 +119,17 @@ def test_a_node_of_galera_must_be_in_sync(
     database = Database("cinder", url.render_as_string(hide_password=False))
     provider = {"provider_name": "Galera"} if answers else {}
     rows = [{"Variable_name": f"wsrep_{name}", "Value": value} for name, value in (provider | answers).items()]
-    monkeypatch.setattr(database, "rows", lambda _: rows)
-    check: Callable[[], None] = Databases({"cinder": database}, {}).every()[0].check_in_sync
+    heads = [{"version_num": head} for head in schema.heads("2026.2", "cinder")]
+    monkeypatch.setattr(database, "rows", lambda text: rows if "wsrep" in text else heads)
+    databases = Databases({"cinder": database}, {})
+    case = cases.every()["volume_abandoned.cinder"]
     if refused:
         with pytest.raises(GuardError, match="not safe to use"):
-            check()
+            databases.check()
+        with pytest.raises(GuardError, match="not safe to use"):
+            databases.commit(case.file, {}, Recorder())
     else:
-        check()
+        databases.check()
 
 
 def test_what_is_recorded_names_the_database_and_no_password(mariadb: MariaDB) -> None:

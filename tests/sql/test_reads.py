@@ -177,6 +177,19 @@ def available(w: World) -> list[Row]:
     return [{"id": ids[0]}]
 
 
+def status(w: World) -> list[Row]:
+    volume_id = volume(w, "volume", status="managing")
+    volume(w, "other", status="available")
+    w.params = {"volume_id": volume_id}
+    return [{"status": "managing"}]
+
+
+def status_of_a_removed_volume(w: World) -> list[Row]:
+    status(w)
+    w.change("volume", deleted=1)
+    return []
+
+
 CELLS = ("cell_mappings",)
 CASES = {
     "read_attachment_page.cinder": {"": Read(cinder.TABLES, attachment_page, ordered=True)},
@@ -189,6 +202,10 @@ CASES = {
     "read_volume_attachments.cinder": {"": Read(cinder.TABLES, attachments)},
     "read_volume_candidates.cinder": {"": Read(cinder.TABLES, candidates)},
     "read_volume_mappings.nova": {"": Read(nova.TABLES, mappings)},
+    "read_volume_status.cinder": {
+        "": Read(cinder.TABLES, status),
+        "removed": Read(cinder.TABLES, status_of_a_removed_volume),
+    },
     "read_volume_worker.cinder": {
         "alive": Read(cinder.TABLES, worker(10)),
         "silent": Read(cinder.TABLES, worker(100)),
