@@ -13,7 +13,8 @@ PAGE = 1000
 #: A volume in one of these is on its way somewhere, or was left there.
 UNSETTLED = (
     "attaching", "detaching", "reserved", "creating", "deleting", "error_deleting", "uploading", "downloading",
-    "maintenance", "retyping", "backing-up", "restoring-backup", "awaiting-transfer", "managing", "extending", "reverting",
+    "maintenance", "retyping", "backing-up", "restoring-backup", "awaiting-transfer", "managing", "unmanaging",
+    "error_managing_deleting", "extending", "reverting",
 )
 
 

@@ -9,8 +9,8 @@ SELECT v.id FROM volumes AS v
 WHERE v.deleted = 0 AND (
   v.status IN (
     'attaching', 'detaching', 'reserved', 'creating', 'deleting', 'error_deleting', 'uploading', 'downloading',
-    'maintenance', 'retyping', 'backing-up', 'restoring-backup', 'awaiting-transfer', 'managing', 'extending',
-    'reverting'
+    'maintenance', 'retyping', 'backing-up', 'restoring-backup', 'awaiting-transfer', 'managing', 'unmanaging',
+    'error_managing_deleting', 'extending', 'reverting'
   )
   OR (v.status = 'in-use' AND NOT EXISTS (
     SELECT 1 FROM volume_attachment AS a WHERE a.volume_id = v.id AND a.deleted = 0))

@@ -48,7 +48,7 @@ Examples:
   opsfix config check                       can everything be reached?
 
 \b
-Exit codes: 0 all is well, 2 usage, 3 findings not attempted (dry run, or SQL waiting for --commit),
+Exit codes: 0 all is well, 1 a defect of opsfix, 2 usage, 3 findings not attempted (dry run, or SQL waiting for --commit),
 4 still broken, 5 refused by a guard or limit, 6 outcome unknown, 7 configuration or connection,
 8 another run at work, 130 interrupted.""")
 @globally

@@ -19,7 +19,7 @@ def group() -> None:
 Examples:
   opsfix volume unstick --all --dry-run           what is stuck in any project, nothing changed
   opsfix volume unstick data-01 --older-than 0s   one volume, however lately it changed
-  opsfix volume unstick --all --fenced gpu-07     gpu-07 is off: free what its guests had
+  opsfix volume unstick --all --fenced gpu-07     gpu-07 is off: free what is stuck there
   opsfix volume unstick --all --commit -o json    from cron, for a machine to read
 
 \b

@@ -20,5 +20,6 @@ BACKEND_UP = one_of(
     advice="cinder-volume {volume_backend} is {volume_backend_state}: start it, it then finishes the deletion itself",
 )
 NOT_WORKED_ON = is_("volume.worked_on", "no", "cinder-volume {volume_backend} still works on it: wait, or restart that service if it hangs")
+RECORDED = is_("volume.status_recorded", True)
 NO_USER = is_("mappings.live", 0, "server {server_id} still maps the volume")
 NO_ATTACHMENT = is_("attachments.live", 0, "cinder still has {attachments_live} attachments of it")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from opsfix.guards import is_
 from opsfix.repair import Repair
-from opsfix.repairs.volume_common import NO_ATTACHMENT, NO_USER, NOT_WORKED_ON
+from opsfix.repairs.volume_common import NO_ATTACHMENT, NO_USER, NOT_WORKED_ON, RECORDED
 from opsfix.steps import CleanUpWorkers, ResetVolume
 
 REPAIR = Repair(
     symptom="volume-creating",
     means="the volume is being created, and no cinder-volume works on it",
     when=(is_("volume.status", "creating"),),
-    only_if=(NOT_WORKED_ON, NO_ATTACHMENT, NO_USER),
+    only_if=(RECORDED, NOT_WORKED_ON, NO_ATTACHMENT, NO_USER),
     api=(CleanUpWorkers(), ResetVolume("error", "detached")),
     fixed_when=(is_("volume.status", "error"),),
 )

@@ -7,13 +7,15 @@ from opsfix.repair import Repair
 
 #: status -> what to do instead
 NEXT = {
-    "maintenance": "a migration holds it: 'cinder migrate-volume-completion --error' on the new volume ends it",
+    "maintenance": "a migration of its data holds it: wait, or restart cinder-volume {volume_backend}, or complete the migration with its error",
     "retyping": "a retype is going on: wait, or restart cinder-volume {volume_backend}",
     "backing-up": "a backup is going on: wait, or restart cinder-backup, which resets it",
     "restoring-backup": "a backup is being restored into it: wait, or restart cinder-backup, which resets it",
     "awaiting-transfer": "it is to change its owner ({volume_transfers} transfers pending): accept or delete the transfer that"
     " 'openstack volume transfer request list --all-projects' shows; with none left, 'openstack volume set --state available'",
     "managing": "cinder is taking it over: wait, or restart cinder-volume {volume_backend}",
+    "unmanaging": "cinder is giving it up: wait, or restart cinder-volume {volume_backend}",
+    "error_managing_deleting": "cinder failed to take it over and is forgetting it: wait, or restart cinder-volume {volume_backend}",
     "extending": "it is being extended: wait, or restart cinder-volume {volume_backend}",
     "reverting": "it is being reverted to a snapshot: wait, or restart cinder-volume {volume_backend}",
 }

@@ -68,6 +68,9 @@ class FakeDatabases:
         rows = self.world.volumes[volume_id].live
         return [{"id": a.id, "attached_host": a.host, "cell": None} for a in rows]
 
+    def _read_volume_status(self, volume_id: str, cell: str | None) -> Rows:
+        return [{"status": v.status} for v in self._volumes() if v.id == volume_id]
+
     def _read_volume_worker(self, volume_id: str, cell: str | None) -> Rows:
         host = self.world.workers.get(volume_id)
         service = self.world.service("cinder-volume", host)
