@@ -8,13 +8,15 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import indent
 from typing import Any
 
-from opsfix.model import Report
+from opsfix.model import Item, Report, Result
 
 FORMATS = ("table", "json", "yaml", "csv", "value")
+#: Terminal columns: the most that a cell of a table takes, and the least that its last one gets.
+WIDEST, LEAST = 40, 40
 COLUMNS = ("type", "id", "name", "finding", "outcome", "by", "reason")
 
 
@@ -26,21 +28,21 @@ def render_report(report: Report, form: str) -> str:
     if form != "table":
         return flat(rows, COLUMNS, form)
     if not rows:
-        return "Nothing is stuck.\n"
+        return f"No findings; run {report.run}, exit {int(report.exit_code)}\n"
     shown = [{**row, "by": row["by"] or "-", "finding": row["finding"] or "-"} for row in rows]
-    return table(shown, ("id", "name", "finding", "outcome", "by", "reason")) + _statements(report) + _counts(report)
+    steps = "".join(_steps(item) for item in report.items if item.steps)
+    return table(shown, ("id", "name", "finding", "outcome", "by", "reason")) + steps + _counts(report)
 
 
-def _statements(report: Report) -> str:
-    out = []
-    for item in report.items:
-        for step in item.steps:
-            if step.kind == "sql" and step.statement:
-                out.append(f"\n{item.id}: {step.what} [{step.result}], {step.detail}\n{indent(step.statement, '  ')}")
-                out += [f"  row now: {_row(row)}" for row in step.before or ()]
-            elif step.kind == "api" and str(step.result) in ("dry-run", "refused", "unknown"):
-                out.append(f"\n{item.id}: {step.what} [{step.result}] {step.detail}".rstrip())
-    return "\n".join(out) + ("\n" if out else "")
+def _steps(item: Item) -> str:
+    lines = [f"\n{item.type} {item.id}:"]
+    for step in item.steps:
+        lines.append(f"  [{step.result}] {step.what}{': ' if step.detail else ''}{step.detail}")
+        if step.statement:
+            lines.append(indent(step.statement, "      "))
+        when = "now" if step.result is Result.DRY_RUN else "before"
+        lines += [f"      row {when}: {_row(row)}" for row in step.before or ()]
+    return "\n".join(lines) + "\n"
 
 
 def _row(row: Mapping[str, Any]) -> str:
@@ -77,18 +79,26 @@ def _cell(value: Any) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """A table as wide as the terminal: the last column wraps."""
+    """A table as wide as the terminal: long cells are cut, but for the last column, which wraps and breaks no word."""
     from tabulate import tabulate
+    from wcwidth import wcswidth
 
-    cells = [[_cell(row[c]) for c in columns] for row in rows]
-    widths = [max([len(c), *(len(row[i]) for row in cells)]) for i, c in enumerate(columns)]
-    room = shutil.get_terminal_size((160, 24)).columns
-    widths = [min(w, 40) for w in widths[:-1]] + [max(24, room - sum(min(w, 40) for w in widths[:-1]) - 2 * len(widths))]
+    cells = [[*(_cut(_cell(row[c]), wcswidth) for c in columns[:-1]), _cell(row[columns[-1]])] for row in rows]
+    used = sum(max(wcswidth(text) for text in (c, *(row[i] for row in cells))) + 2 for i, c in enumerate(columns[:-1]))
+    room = max(LEAST, shutil.get_terminal_size((160, 24)).columns - used)
     text = tabulate(
-        cells, headers=list(columns), tablefmt="simple", disable_numparse=True, maxcolwidths=[*widths],
-        break_long_words=True, break_on_hyphens=False,
+        cells, headers=list(columns), tablefmt="simple", disable_numparse=True, break_long_words=False,
+        break_on_hyphens=False, maxcolwidths=[*[None] * (len(columns) - 1), room],
     )
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def _cut(text: str, width: Callable[[str], int]) -> str:
+    if width(text) <= WIDEST:
+        return text
+    while width(text) >= WIDEST:
+        text = text[:-1]
+    return text + "…"
 
 
 class Progress:

@@ -96,6 +96,7 @@ class Service:
     uuid: str | None = None
     id: int | None = None
     updated_at: datetime | None = None
+    forced_down: bool = False
 
 
 @dataclass(frozen=True)

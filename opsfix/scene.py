@@ -14,6 +14,8 @@ from opsfix.resources import Service
 
 #: Seconds for which a listing of services is taken for the present.
 FRESH = 2.0
+#: nova calls a service down by itself after this time without a heartbeat (service_down_time).
+SILENT = timedelta(seconds=60)
 
 
 @dataclass
@@ -61,8 +63,13 @@ class Scene:
             return "none"
         states = [s.state for s in self._listed()[0] if s.binary == "nova-compute" and s.host == host]
         if host in self.fenced:
-            return "up, yet said to be fenced" if "up" in states else "fenced"
+            return "up, yet said to be fenced" if "up" in states or self._beats(host) else "fenced"
         return states[0] if states else "missing"
+
+    def _beats(self, host: str) -> bool:
+        """Whether a nova-compute that was forced down by hand has still been heard of within a minute."""
+        forced = [s for s in self._listed()[0] if s.binary == "nova-compute" and s.host == host and s.forced_down]
+        return any(s.updated_at and datetime.now(UTC) - s.updated_at < SILENT for s in forced)
 
     def heartbeat(self, host: str | None) -> datetime | None:
         """When nova last heard of the host's nova-compute, naive UTC as nova's database has it."""

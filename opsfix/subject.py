@@ -11,12 +11,13 @@ from opsfix.scene import Scene
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a subject."""
+    """One look at a subject. ``state`` is what an operator would call it now, in a few words."""
 
     id: str
     name: str
     project_id: str
     facts: Mapping[str, Any]
+    state: str = ""
 
 
 class Subject(Protocol):

@@ -6,7 +6,7 @@ Sources of the rules: cinder/volume/api.py (attachment_deletion_allowed), cinder
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -224,9 +224,9 @@ def _guest(attachment: Attachment, standing: str, case: VolumeCase, scene: Scene
     if not host:
         if server is not None and server.vm_state == "shelved_offloaded":
             return "absent"
-        return "possible on a host that only cinder's database names"
+        return "may run on a host that only cinder's database names"
     state = scene.compute_state(host)
-    return "absent" if state in ("up", "fenced") else f"possible on {host} ({state})"
+    return "absent" if state in ("up", "fenced") else f"may run on {host} ({state})"
 
 
 def _mapping_facts(case: VolumeCase) -> dict[str, Any]:
@@ -296,6 +296,10 @@ def _in_flight(case: VolumeCase, server_id: str | None) -> bool:
     return server.vm_state == "building" or any(m.in_progress for m in case.migrations.get(server.id, ()))
 
 
+def _count(things: Sequence[object], what: str) -> str:
+    return f"{len(things) or 'no'} {what}{'' if len(things) == 1 else 's'}"
+
+
 class Volumes:
     """Volumes as the engine's subject (subject.Subject)."""
 
@@ -306,7 +310,8 @@ class Volumes:
         case = read_case(scene, subject_id)
         if case is None:
             return None
-        return Look(subject_id, case.volume.name, case.volume.project_id, facts_of(case, scene))
+        state = f"{case.volume.status}, {_count(case.attachments, 'attachment')}, {_count(case.mappings, 'mapping')}"
+        return Look(subject_id, case.volume.name, case.volume.project_id, facts_of(case, scene), state)
 
     def gone(self, subject_id: str) -> dict[str, Any]:
         """See subject.Subject."""

@@ -66,7 +66,7 @@ def _step(fallback: Fallback, effect: Any, result: Result) -> StepReport:
         kind="sql",
         what=f"sql/{fallback.sql}.sql: {effect.text.split()[0]} {effect.table}",
         result=result,
-        detail=f"{effect.rows} rows, {effect.expected} expected",
+        detail=f"{effect.rows} row{'' if effect.rows == 1 else 's'}, {effect.expected} expected",
         rows=effect.rows,
         statement=sqlfile.spoken(effect.text, {k: plain(v) for k, v in effect.values.items()}),
         before=tuple(masked_row(row) for row in effect.before),

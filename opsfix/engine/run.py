@@ -154,7 +154,7 @@ class _Course:
             self.facts = self.facts if n else look.facts
             planned = run._plan(look, first=not self.changed)
             if planned.repair is None:
-                return self._healthy()
+                return self._healthy(look)
             self.symptom = self.symptom or planned.repair.symptom
             if planned.refusal:
                 return Outcome.REFUSED, planned.refusal
@@ -169,11 +169,11 @@ class _Course:
             return Outcome.REPAIRED, "it is gone, as its owner asked"
         return Outcome.FAILED, f"no {self.run.subject.type} with this id was found"
 
-    def _healthy(self) -> tuple[Outcome, str]:
+    def _healthy(self, look: Look) -> tuple[Outcome, str]:
         if self.changed:
             refused = next((s.detail for s in self.steps if s.result is Result.REFUSED and s.kind == "api"), None)
             note = f", though one step was refused ({refused})" if refused and not self._by_sql() else ""
-            return Outcome.REPAIRED, f"read again: in order{note}"
+            return Outcome.REPAIRED, f"read again: {look.state}{note}"
         return Outcome.HEALTHY, "nothing is wrong with it"
 
     def _by_sql(self) -> bool:
@@ -208,13 +208,16 @@ class _Course:
         return self._not_fixed(repair, facts, ended, refusal)
 
     def _shown(self, repair: Repair, facts: Mapping[str, Any], possible: bool) -> tuple[Outcome, str]:
-        if repair.api and possible:
+        """The plan: the API steps, and the SQL where it may come to that."""
+        callable_ = bool(repair.api) and possible
+        if callable_:
             self.steps += show(repair, facts)
+        fell = Fell([], Outcome.REFUSED, repair.means)
+        if repair.fallback and (not callable_ or repair.fallback.after_refusal):
+            fell = fall_back(repair.fallback, facts, self.run.scene, Mode.DRY_RUN, self.record)
+            self.steps += fell.steps
+        if callable_:
             return Outcome.NEEDS_COMMIT, f"{repair.means}; repeat without --dry-run"
-        if repair.fallback is None:
-            return Outcome.REFUSED, repair.means
-        fell = fall_back(repair.fallback, facts, self.run.scene, Mode.DRY_RUN, self.record)
-        self.steps += fell.steps
         return fell.outcome or Outcome.NEEDS_COMMIT, fell.reason
 
     def _api(self, repair: Repair, facts: Mapping[str, Any]) -> Result:

@@ -334,4 +334,7 @@ def _mapping(a: Any, server: Server) -> Mapping:
 def _service(s: Any) -> Service:
     state = s.state if s.state in ("up", "down") else "unknown"
     uuid = s.id if isinstance(s.id, str) and "-" in s.id else None
-    return Service(binary=s.binary, host=s.host, state=state, uuid=uuid, updated_at=_time(s.updated_at))
+    forced = bool(getattr(s, "is_forced_down", False))
+    return Service(
+        binary=s.binary, host=s.host, state=state, uuid=uuid, updated_at=_time(s.updated_at), forced_down=forced
+    )

@@ -20,7 +20,7 @@ HELD = is_(
 )
 NO_GUEST = is_(
     "attachments.stale_guest", "absent",
-    "the guest of server {stale_server} is {attachments_stale_guest} and may still write:"
+    "the guest of server {stale_server} {attachments_stale_guest} and still write:"
     " make sure that the host is off and repeat with --fenced HOST",
 )
 

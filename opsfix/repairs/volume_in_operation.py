@@ -7,7 +7,8 @@ from opsfix.repair import Repair
 
 #: status -> what to do instead
 NEXT = {
-    "maintenance": "a migration of its data holds it: wait, or restart cinder-volume {volume_backend}, or complete the migration with its error",
+    "maintenance": "a migration of its data holds it: wait, or restart cinder-volume {volume_backend},"
+    " or complete the migration as failed",
     "retyping": "a retype is going on: wait, or restart cinder-volume {volume_backend}",
     "backing-up": "a backup is going on: wait, or restart cinder-backup, which resets it",
     "restoring-backup": "a backup is being restored into it: wait, or restart cinder-backup, which resets it",

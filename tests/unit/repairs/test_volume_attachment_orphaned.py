@@ -119,7 +119,7 @@ def test_a_host_whose_compute_service_is_gone_is_refused(cloud: FakeCloud) -> No
 def test_a_host_that_nobody_knows_is_refused(cloud: FakeCloud, databases: bool) -> None:
     volume = orphan(cloud)
     cloud.world.volumes[volume].live[0].host = None
-    assert_refused(cloud, volume, ORPHANED, "may still write", databases=databases)
+    assert_refused(cloud, volume, ORPHANED, "may run on a host", databases=databases)
 
 
 def test_a_server_on_the_move_keeps_both_attachments(cloud: FakeCloud) -> None:
