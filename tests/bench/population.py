@@ -13,6 +13,11 @@ from tests.functional.cloud import Lab, wait_until
 
 #: Ids of the crowd begin with it.
 MARK = "be9cbe9c-"
+#: What nova reads with a server, its mappings excepted, and the column that names the server.
+SERVER = {
+    "instances": "uuid", "instance_extra": "instance_uuid", "instance_info_caches": "instance_uuid",
+    "instance_system_metadata": "instance_uuid",
+}
 
 
 def volumes(lab: Lab, count: int) -> list[str]:
@@ -58,8 +63,7 @@ def crowd(lab: Lab, size: int) -> Iterator[None]:
             _copy(cursor, f"{cinder}.volumes", f"id='{used_id}'", used, id="used")
             _copy(cursor, f"{cinder}.volume_attachment", f"volume_id='{used_id}' AND deleted=0", used, id="att", volume_id="used",
                   instance_uuid="vm")
-            for table in _tables_of_a_server(cursor, cell):
-                column = "uuid" if table == "instances" else "instance_uuid"
+            for table, column in SERVER.items():
                 _copy(cursor, f"{cell}.{table}", f"{column}='{server_id}'", used, **{column: "vm"})
             _copy(cursor, "nova_api.instance_mappings", f"instance_uuid='{server_id}'", used, instance_uuid="vm")
             _copy(cursor, f"{cell}.block_device_mapping", f"volume_id='{used_id}' AND deleted=0", used, uuid="bdm", volume_id="used",
@@ -79,15 +83,7 @@ def _models(lab: Lab) -> tuple[str, str]:
 
 def _root(lab: Lab) -> Any:
     url = lab.urls()["cinder"]
-    return pymysql.connect(host=url.host, port=url.port, user="root", password="lab-root", autocommit=True)
-
-
-def _tables_of_a_server(cursor: Any, cell: str) -> list[str]:
-    """What nova reads with a server, its mappings excepted."""
-    wanted = ("instances", "instance_extra", "instance_info_caches", "instance_metadata", "instance_system_metadata")
-    cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema=%s", (cell,))
-    there = {r[0] for r in cursor.fetchall()}
-    return [t for t in wanted if t in there]
+    return pymysql.connect(host=url.host, port=url.port, user="root", password="lab-root", database=url.database, autocommit=True)
 
 
 def _copy(cursor: Any, table: str, where: str, count: int, **ids: str) -> None:
@@ -114,12 +110,11 @@ def _id(word: str) -> str:
 
 def _where(cinder: str, cell: str) -> Mapping[str, str]:
     """The tables of the crowd and the column that tells it, those that refer to others first."""
+    servers = {f"{cell}.{table}": column for table, column in reversed(SERVER.items())}
     return {
         f"{cinder}.volume_attachment": "id", f"{cinder}.volumes": "id", f"{cell}.block_device_mapping": "uuid",
-        f"{cell}.instance_extra": "instance_uuid", f"{cell}.instance_info_caches": "instance_uuid",
-        f"{cell}.instance_metadata": "instance_uuid", f"{cell}.instance_system_metadata": "instance_uuid",
-        f"{cell}.instances": "uuid", "nova_api.instance_mappings": "instance_uuid",
-    }
+        "nova_api.instance_mappings": "instance_uuid",
+    } | servers
 
 
 def _remove(cursor: Any, cinder: str, cell: str) -> None:
