@@ -58,7 +58,7 @@ ALIVE = (
     _refused("in-use-mapped", "volume-mapping-dangling", "nova-manage volume_attachment refresh"),
     _refused("uploading-hung", "volume-image-copy", "cinder-volume"),
     _refused("awaiting-transfer", "volume-in-operation", "transfer"),
-    _refused("maintenance", "volume-in-operation", "migrate"),
+    _refused("maintenance", "volume-in-operation", "migration"),
     _refused("backing-up", "volume-in-operation", "backup"),
     _refused("restoring-backup", "volume-in-operation", "backup"),
     _refused("retyping", "volume-in-operation", "retype"),
