@@ -8,7 +8,7 @@ lock order and soft deletes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,12 +16,10 @@ from sqlalchemy import exc
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from opsfix import sqlfile
-from opsfix.errors import ConfigError, DatabaseRefused, GuardError
-from opsfix.gateways.transaction import Changed, Preview, preview, write
+from opsfix.errors import ConfigError, DatabaseRefused, DatabaseUnknown, GuardError
+from opsfix.gateways.transaction import RETRIED, Changed, Preview, code, preview, words, write
 from opsfix.releases import unknown_heads
 
-#: InnoDB deadlock (on Galera also a failed certification), lock wait time-out, record changed under a snapshot.
-RETRIED = frozenset({1213, 1205, 1020})
 _SESSION = (
     "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = 5,"
     " sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'"
@@ -30,10 +28,12 @@ _SESSION = (
 SERVICES = ("cinder", "nova_api", "nova", "glance", "neutron", "placement")
 
 
-def code(error: BaseException) -> int:
-    """The server's or the driver's error number, 0 when there is none."""
-    args = getattr(getattr(error, "orig", error), "args", ())
-    return args[0] if args and isinstance(args[0], int) else 0
+class Unread(DatabaseUnknown):
+    """A read that failed; ``number`` is the server's or the driver's error."""
+
+    def __init__(self, database: Database, error: exc.DBAPIError):
+        super().__init__(f"{database}: {words(error)}")
+        self.number = code(error)
 
 
 def connect_url(text: str) -> sa.URL:
@@ -78,35 +78,47 @@ class Database:
         try:
             connection = self._engine.connect()
         except exc.SQLAlchemyError as e:
-            words = str(getattr(getattr(e, "orig", None), "args", ("", "no connection"))[-1])
-            raise ConfigError(f"the database {self} cannot be used: {words} (error {code(e)})") from None
-        with connection:
+            raise ConfigError(f"the database {self} cannot be used: {words(e)}") from None
+        try:
             yield connection
+        finally:
+            _end(connection)
+
+    @contextmanager
+    def _reading(self, start: str) -> Iterator[sa.Connection]:
+        with self.session() as connection:
+            try:
+                connection.exec_driver_sql(start)
+                yield connection
+            except exc.DBAPIError as e:
+                raise Unread(self, e) from None
+            finally:
+                with suppress(exc.SQLAlchemyError):
+                    connection.exec_driver_sql("ROLLBACK")
 
     def rows(self, text: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Read in a read-only transaction of its own."""
-        with self.session() as connection:
-            connection.exec_driver_sql("START TRANSACTION READ ONLY")
-            try:
-                return [dict(r._mapping) for r in connection.execute(_text(text, params or {}), params or {})]
-            finally:
-                connection.exec_driver_sql("ROLLBACK")
+        """Read in a transaction of its own; raises DatabaseUnknown when that failed."""
+        with self._reading("START TRANSACTION READ ONLY") as connection:
+            return [dict(r._mapping) for r in connection.execute(_text(text, params or {}), params or {})]
 
     def check(self) -> None:
         """Refuse a database that is not of a known release, or a Galera node that is not in sync."""
         try:
             heads = {str(r["version_num"]) for r in self.rows("SELECT version_num FROM alembic_version")}
-        except exc.SQLAlchemyError as e:
-            raise GuardError(
-                f"the database {self} has no readable alembic_version (error {code(e)}): not a {self.service} database?"
-            ) from None
+            self._check_heads(heads)
+            self.check_in_sync()
+        except Unread as e:
+            if e.number == 1146:
+                raise GuardError(f"{e}: not a {self.service} database") from None
+            raise ConfigError(f"the database {e}") from None
+
+    def _check_heads(self, heads: set[str]) -> None:
         strange = unknown_heads(self.service, heads)
         if strange:
             raise GuardError(
                 f"the database {self} has the schema version {', '.join(sorted(strange))}, which this opsfix does not"
                 " know (it knows Yoga to 2026.2): upgrade opsfix, or finish the migration"
             )
-        self.check_in_sync()
 
     def check_in_sync(self) -> None:
         """On Galera: ready, in the primary component, and synced."""
@@ -121,13 +133,12 @@ class Database:
             raise GuardError(f"the Galera node behind {self} is not safe to use: ready {seen[0]}, {seen[1]}, {comment}: use another node")
 
     def preview(self, file: sqlfile.SqlFile, params: Mapping[str, Any]) -> Preview:
-        """What a fallback would do to the rows as they are now; sends no statement that changes anything."""
-        with self.session() as connection:
-            connection.exec_driver_sql("START TRANSACTION READ ONLY")
-            try:
-                return preview(connection, file, params)
-            finally:
-                connection.exec_driver_sql("ROLLBACK")
+        """What a fallback would do to the rows as they are now; sends no statement that changes anything.
+
+        Raises DatabaseUnknown when reading failed.
+        """
+        with self._reading("START TRANSACTION READ ONLY") as connection:
+            return preview(connection, file, params)
 
     def commit(self, file: sqlfile.SqlFile, params: Mapping[str, Any], record: Any) -> Changed:
         """Run a fallback in one guarded transaction, again from its start on 1213, 1205 and 1020.
@@ -154,11 +165,19 @@ class Database:
                 raise DatabaseRefused(
                     f"the connection to {self} was lost before the commit (error {number}): nothing was changed"
                 ) from None
-            raise DatabaseRefused(f"{self} refuses {file.name}: {getattr(e.orig, 'args', ('', '?'))[-1]} (error {number})") from None
+            raise DatabaseRefused(f"{self} refuses {file.name}: {words(e)}") from None
 
     def dispose(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def _end(connection: sa.Connection) -> None:
+    """Give a connection back; what its last ROLLBACK says changes nothing any more."""
+    try:
+        connection.close()
+    except exc.SQLAlchemyError:
+        connection.invalidate()
 
 
 def _text(text: str, params: Mapping[str, Any]) -> sa.TextClause:
@@ -228,7 +247,10 @@ class Databases:
         """See ports.Databases."""
         file = sqlfile.load(name)
         place = self._at(file.database, cell)
-        place.check_in_sync()
+        try:
+            place.check_in_sync()
+        except Unread as e:
+            raise DatabaseRefused(f"{e}: nothing was changed") from None
         return place.commit(file, params, record)
 
     def dispose(self) -> None:

@@ -13,6 +13,10 @@ from sqlalchemy import exc
 from opsfix.errors import DatabaseRefused, DatabaseUnknown
 from opsfix.sqlfile import SqlFile, Statement
 
+#: InnoDB deadlock (on Galera also a failed certification), lock wait time-out, record changed under a snapshot: these
+#: three, at COMMIT as before, prove that nothing was written.
+RETRIED = frozenset({1213, 1205, 1020})
+
 Row = dict[str, Any]
 Sessions = Callable[[], AbstractContextManager[sa.Connection]]
 
@@ -51,6 +55,20 @@ class Changed:
         return sum(s.rows for s in self.statements)
 
 
+def code(error: BaseException) -> int:
+    """The server's or the driver's error number, 0 when there is none."""
+    args = getattr(getattr(error, "orig", error), "args", ())
+    return args[0] if args and isinstance(args[0], int) else 0
+
+
+def words(error: BaseException) -> str:
+    """What the server or the driver says, with its number and without the statement or its values."""
+    if not isinstance(error, exc.StatementError):
+        return str(error)
+    said = str((getattr(error.orig, "args", None) or (type(error).__name__,))[-1])
+    return f"{said.partition(' near ')[0]} (error {code(error)})"
+
+
 def preview(connection: sa.Connection, file: SqlFile, params: Mapping[str, Any]) -> Preview:
     """Select, by each statement's own WHERE, the rows that it would change."""
     effects, refusal = [], None
@@ -82,14 +100,15 @@ def write(sessions: Sessions, file: SqlFile, params: Mapping[str, Any], record: 
             record("sql-after", images=after)
             try:
                 transaction.commit()
-            except exc.DBAPIError as e:
-                if not e.connection_invalidated and getattr(e.orig, "args", (0,))[0] not in (2006, 2013):
+            except Exception as e:
+                if code(e) in RETRIED:
                     raise
-                lost = str(e.orig)
+                lost = words(e)
+                connection.invalidate()  # its transaction may be open: reading back on it would show what is not committed
             else:
                 lost = ""
     if lost and not _took_place(sessions, effects, after, keys, lost):
-        raise DatabaseRefused(f"the connection was lost while committing ({lost}); read back: nothing was changed")
+        raise DatabaseRefused(f"the commit was not confirmed ({lost}); read back: nothing was changed")
     record("sql-committed")
     return Changed(effects)
 
@@ -169,15 +188,15 @@ def _told(effect: Effect) -> dict[str, Any]:
 def _took_place(
     sessions: Sessions, effects: list[Effect], after: list[dict[str, Any]], keys: Mapping[str, list[str]], lost: str
 ) -> bool:
-    """Read back, locking, what a lost commit left: its own transaction may still be ending on the server."""
+    """Read back, locking, what an unconfirmed commit left: its own transaction may still be ending on the server."""
     try:
         with sessions() as connection, connection.begin():
             now = [_by_key(connection, i["table"], i["key"], " FOR UPDATE") for i in after]
             connection.rollback()
     except Exception as e:
-        raise DatabaseUnknown(f"the connection was lost while committing ({lost}) and cannot be made again: {e}") from e
+        raise DatabaseUnknown(f"the commit was not confirmed ({lost}), and reading back failed: {words(e)}") from None
     if now == [i["row"] for i in after]:
         return True
     if now == [i["row"] for i in _images(effects, keys)]:
         return False
-    raise DatabaseUnknown(f"the connection was lost while committing ({lost}); the rows are neither as before nor as written")
+    raise DatabaseUnknown(f"the commit was not confirmed ({lost}); the rows are neither as before nor as written")

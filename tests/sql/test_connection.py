@@ -5,11 +5,12 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 
 from opsfix import sqlfile
-from opsfix.errors import ConfigError, DatabaseRefused, GuardError
+from opsfix.errors import ConfigError, DatabaseRefused, DatabaseUnknown, GuardError
 from opsfix.gateways.database import Database, Databases
 from opsfix.releases import HEADS
 from tests.sql import cases, schema
@@ -85,7 +86,7 @@ def test_a_database_of_a_known_release_is_accepted(mariadb: MariaDB, release: st
         pytest.param("UPDATE alembic_version SET version_num = 'feedc0de'", "schema version feedc0de", id="unknown"),
         pytest.param("INSERT INTO alembic_version VALUES ('feedc0de')", "schema version feedc0de", id="one more"),
         pytest.param("DELETE FROM alembic_version", r"schema version \(none\)", id="none"),
-        pytest.param("DROP TABLE alembic_version", "no readable alembic_version .error 1146", id="no table"),
+        pytest.param("DROP TABLE alembic_version", r"error 1146\): not a cinder database", id="no table"),
     ],
 )
 def test_a_schema_that_nobody_tried_is_refused(mariadb: MariaDB, statement: str, told: str) -> None:
@@ -94,6 +95,49 @@ def test_a_schema_that_nobody_tried_is_refused(mariadb: MariaDB, statement: str,
     with pytest.raises(GuardError, match=told):
         Databases({"cinder": Database("cinder", url, pool=1)}, {}).check()
     mariadb.drop(url)
+
+
+@pytest.mark.parametrize("number", [1047, 2013, 1205])
+def test_a_failed_read_is_unknown_and_shows_no_statement(
+    url: sa.URL, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    database = Database("cinder", url.render_as_string(hide_password=False))
+    database.check_in_sync()  # connects
+    dialect = database._engine.dialect
+    real = dialect.do_execute
+
+    def fail(cursor: Any, statement: str, *rest: Any, **more: Any) -> None:
+        if "START TRANSACTION" in statement or number == 2013:
+            real(cursor, statement, *rest, **more)
+        if "START" not in statement:  # the ROLLBACK as well
+            raise pymysql.err.OperationalError(number, "WSREP has not yet prepared node")
+
+    monkeypatch.setattr(dialect, "do_execute", fail)
+    file = sqlfile.load("volume_abandoned.cinder")
+    for read in (
+        lambda: database.rows("SELECT 1 AS :secret", {"secret": SECRET}),
+        lambda: database.preview(file, dict.fromkeys(file.params, SECRET)),
+    ):
+        with pytest.raises(DatabaseUnknown, match=rf"^cinder at mysql://.* \(error {number}\)$") as e:
+            read()
+        shown = "".join(traceback.format_exception(e.value))
+        assert SECRET not in shown
+        assert url.password not in shown
+    with pytest.raises(ConfigError, match=str(number)):
+        database.check()
+    with pytest.raises(DatabaseRefused, match="nothing was changed"):
+        Databases({"cinder": database}, {}).commit("volume_abandoned.cinder", {}, Recorder())
+
+
+def test_an_account_that_may_not_read_is_an_error_of_the_configuration(mariadb: MariaDB, url: sa.URL) -> None:
+    mariadb.execute(url, "CREATE USER 'blind'@'127.0.0.1' IDENTIFIED BY 'tell-nobody'")
+    try:
+        mariadb.execute(url, f"GRANT INSERT ON `{url.database}`.* TO 'blind'@'127.0.0.1'")
+        blind = url.set(username="blind", password=SECRET).render_as_string(hide_password=False)
+        with pytest.raises(ConfigError, match=r"SELECT command denied .*error 1142"):
+            Database("cinder", blind, pool=1).check()
+    finally:
+        mariadb.execute(url, "DROP USER 'blind'@'127.0.0.1'")
 
 
 def test_another_services_database_is_refused(url: sa.URL) -> None:
@@ -154,8 +198,9 @@ def test_a_read_of_nova_asks_every_cell(mariadb: MariaDB) -> None:
         mariadb.insert(url, "instances", uuid=f"server-{number}")
     cells = {name: Database("nova", url, pool=1, cell=name) for name, url in urls.items()}
     databases = Databases({}, cells)
-    rows = databases.read("read_servers_live.nova", {"server_ids": ["server-0", "server-1"]})
-    assert rows == [{"uuid": "server-0", "cell": "nova"}, {"uuid": "server-1", "cell": "nova_cell0"}]
+    for number, cell in enumerate(cells):
+        rows = databases.read("read_server_live.nova", {"server_id": f"server-{number}"})
+        assert rows == [{"uuid": f"server-{number}", "cell": cell}]
     assert databases.read("read_server_live.nova", {"server_id": "server-0"}, cell="nova_cell0") == []
     databases.dispose()
     mariadb.drop(*urls.values())

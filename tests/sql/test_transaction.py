@@ -203,7 +203,7 @@ def test_a_statement_that_an_earlier_one_took_the_rows_from_is_refused(scene: Sc
 
 @pytest.mark.parametrize("event", ["sql-before", "sql-after"])
 def test_a_connection_lost_before_the_commit_changes_nothing(scene: Scene, event: str) -> None:
-    with pytest.raises(DatabaseRefused, match=r"the connection .*was lost .*nothing was changed"):
+    with pytest.raises(DatabaseRefused, match=r"Lost connection .*nothing was changed|the connection .*was lost .*nothing was changed"):
         scene.commit(Recorder(event, scene.kill))
     scene.assert_unchanged()
     scene.commit()
@@ -242,9 +242,50 @@ def test_a_lost_commit_that_cannot_be_read_back_is_unknown(scene: Scene) -> None
     with account(scene) as (url, drop):
         scene.connect(url)
         scene.at_commit(lambda _: (drop(), scene.kill()))
-        with pytest.raises(DatabaseUnknown, match="cannot be made again") as e:
+        with pytest.raises(DatabaseUnknown, match="reading back failed: the database") as e:
             scene.commit()
         assert "tell-nobody" not in str(e.value)
+    scene.assert_unchanged()
+
+
+@pytest.mark.parametrize("number", [1047, 1053, 1180, 1317, 1927, 0])
+@pytest.mark.parametrize("arrived", [True, False])
+def test_an_error_at_commit_proves_nothing_and_is_read_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, number: int, arrived: bool
+) -> None:
+    """A proxy, or a node that leaves its cluster, answers so whether or not the commit took place."""
+    real, calls = scene.engine.dialect.do_commit, []
+
+    def fail(connection: Any) -> None:
+        calls.append(arrived and real(connection))
+        raise pymysql.err.OperationalError(number, "WSREP has not yet prepared node for application use")
+
+    monkeypatch.setattr(scene.engine.dialect, "do_commit", fail)
+    recorder = Recorder()
+    if arrived:
+        scene.commit(recorder)
+        assert recorder.names == DONE
+        scene.assert_repaired()
+    else:
+        with pytest.raises(DatabaseRefused, match=rf"node for .* \(error {number}\)\); read back: nothing was changed"):
+            scene.commit(recorder)
+        scene.assert_unchanged()
+    assert len(calls) == 1
+
+
+def test_a_commit_that_cannot_be_read_back_shows_no_statement(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(connection: Any) -> None:
+        scene.mariadb.execute(scene.url, "RENAME TABLE volumes TO away")
+        raise pymysql.err.OperationalError(1047, "WSREP has not yet prepared node")
+
+    scene.at_commit(lambda connection: connection.rollback())
+    monkeypatch.setattr(scene.engine.dialect, "do_commit", leave)
+    try:
+        with pytest.raises(DatabaseUnknown, match=r"doesn't exist \(error 1146\)") as e:
+            scene.commit()
+        assert "SELECT" not in str(e.value)
+    finally:
+        scene.mariadb.execute(scene.url, "RENAME TABLE away TO volumes")
     scene.assert_unchanged()
 
 
