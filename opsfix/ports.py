@@ -17,6 +17,10 @@ class Cloud(Protocol):
     CloudRefused for a definite no (4xx) or CloudUnknown when the effect is not known.
     """
 
+    @property
+    def identity(self) -> str:
+        """What names this cloud among others."""
+
     def volume(self, volume_id: str) -> Volume | None:
         """One volume, None when cinder answers 404."""
 

@@ -14,6 +14,8 @@ from opsfix.resources import Service
 
 #: Seconds for which a listing of services is taken for the present.
 FRESH = 2.0
+#: Seconds for which a complete listing of all servers is.
+LISTED = 60.0
 #: nova calls a service down by itself after this time without a heartbeat (service_down_time).
 SILENT = timedelta(seconds=60)
 
@@ -32,8 +34,10 @@ class Scene:
     fenced: frozenset[str] = frozenset()
     deadline: float = 60.0
     mapped: dict[str, set[str]] = field(default_factory=dict)
+    _mapped_at: float = 0.0
     _services: tuple[float, list[Service], list[Service]] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _listing: threading.Lock = field(default_factory=threading.Lock)
 
     def has(self, *databases: str) -> bool:
         """Whether all of these databases are configured."""
@@ -64,7 +68,7 @@ class Scene:
         states = [s.state for s in self._listed()[0] if s.binary == "nova-compute" and s.host == host]
         if host in self.fenced:
             return "up, yet said to be fenced" if "up" in states or self._beats(host) else "fenced"
-        return states[0] if states else "missing"
+        return _worst(states)
 
     def _beats(self, host: str) -> bool:
         """Whether a nova-compute that was forced down by hand has still been heard of within a minute."""
@@ -81,19 +85,43 @@ class Scene:
         if not backend:
             return "none"
         states = [s.state for s in self._listed()[1] if s.binary == "cinder-volume" and s.host == backend]
-        if {backend, backend.split("@")[0]} & self.fenced and "up" not in states:
+        if "up" in states:  # a second row of the same service may be dead: the process is not
+            return "up"
+        if {backend, backend.split("@")[0]} & self.fenced:
             return "fenced"
-        return states[0] if states else "missing"
+        return _worst(states)
+
+    def mapping_servers(self, volume_id: str) -> set[str]:
+        """Ids of the servers that list the volume, from complete listings no older than LISTED seconds.
+
+        Raises CloudUnknown when a listing is not complete.
+        """
+        with self._listing:
+            if volume_id not in self.mapped or time.monotonic() - self._mapped_at > LISTED:
+                self.list_mapped({volume_id, *self.mapped})
+            return self.mapped[volume_id]
 
     def list_mapped(self, volume_ids: Iterable[str]) -> None:
         """Read every server once and remember which list one of these volumes; raises CloudUnknown when not complete."""
-        wanted = {v for v in volume_ids if v not in self.mapped}
-        if not wanted:
-            return
-        found: dict[str, set[str]] = {v: set() for v in wanted}
+        found: dict[str, set[str]] = {v: set() for v in volume_ids}
+        self.require_cells()
+        for server in self.cloud.servers():
+            for volume_id in found.keys() & set(server.volume_ids):
+                found[volume_id].add(server.id)
+        self.remember(found)
+
+    def remember(self, mapped: dict[str, set[str]]) -> None:
+        """Keep what a complete listing just told."""
+        self.mapped, self._mapped_at = mapped, time.monotonic()
+
+    def require_cells(self) -> None:
+        """Raise CloudUnknown while a cell is down: a listing of servers then proves no absence."""
         if not self.cells_up():
             raise CloudUnknown("a cell of nova is down, so the listing of servers is not complete")
-        for server in self.cloud.servers():
-            for volume_id in wanted.intersection(server.volume_ids):
-                found[volume_id].add(server.id)
-        self.mapped |= found
+
+
+def _worst(states: list[str]) -> str:
+    """'up' only where every row says so."""
+    if not states:
+        return "missing"
+    return next((s for s in states if s != "up"), "up")

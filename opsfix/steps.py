@@ -16,11 +16,12 @@ from opsfix.ports import Cloud
 @dataclass
 class Course:
     """What the steps of one item pass on to each other, and until when they may wait (seconds, monotonic clock)
-    unless ``stop`` is set."""
+    unless ``stop`` is set; ``sent`` once any change was sent."""
 
     deadline: float
     stop: threading.Event = field(default_factory=threading.Event)
     made: dict[str, str] = field(default_factory=dict)
+    sent: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,16 @@ class Call:
 
 
 class Step:
-    """Base of all steps."""
+    """Base of all steps. The calls of an ``independent`` step do not need each other: all are tried."""
+
+    independent = False
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         """The calls that this step stands for, given the facts."""
         raise NotImplementedError
 
-    def back(self, facts: Facts) -> Iterator[Call]:
-        """What takes the step back when a later one is refused; nothing for most."""
+    def back(self, facts: Facts, course: Course) -> Iterator[Call]:
+        """What takes back what the step made when it or a later one is refused; nothing for most."""
         return iter(())
 
 
@@ -53,9 +56,14 @@ class ResetVolume(Step):
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         volume = facts["volume.id"]
+
+        def reset(cloud: Cloud, _: Course) -> None:
+            _as_seen(cloud, facts, facts["volume.status"])
+            cloud.reset_volume(volume, self.status, self.attach_status)
+
         yield Call(
             f"cinder: reset volume {volume} to {self.status}/{self.attach_status}",
-            lambda cloud, _: cloud.reset_volume(volume, self.status, self.attach_status),
+            reset,
             {"reset_volume": {"volume": volume, "status": facts["volume.status"]}},
         )
 
@@ -86,10 +94,26 @@ def _unmapped(cloud: Cloud, server_id: str, volume_id: str) -> bool:
     return server is None or all(m.volume_id != volume_id for m in cloud.mappings(server))
 
 
+def _holds(condition: Callable[[], bool], otherwise: str) -> bool:
+    """The change was accepted: a refusal to tell how it goes is no refusal of the change."""
+    try:
+        return condition()
+    except CloudRefused as e:
+        raise CloudUnknown(f"{otherwise}: {e}") from e
+
+
+def _as_seen(cloud: Cloud, facts: Facts, status: str) -> None:
+    """Refuse when the volume is no longer as it was when it was judged: what follows asks no service for leave."""
+    volume = cloud.volume(facts["volume.id"])
+    attachments = {a.id for a in cloud.attachments(volume_id=facts["volume.id"])}
+    if volume is None or volume.status != status or attachments != set(facts["attachments.ids"]):
+        raise CloudRefused(0, f"it is no longer {status} with the same attachments: somebody else is at work on it")
+
+
 def _await(condition: Callable[[], bool], course: Course, otherwise: str) -> None:
     """Poll until the condition holds; raises CloudUnknown, which says ``otherwise``, at the course's deadline."""
     pause = 0.1
-    while not condition():
+    while not _holds(condition, otherwise):
         if time.monotonic() + pause > course.deadline:
             raise CloudUnknown(otherwise)
         if course.stop.wait(pause):
@@ -99,6 +123,8 @@ def _await(condition: Callable[[], bool], course: Course, otherwise: str) -> Non
 
 class DeleteStaleAttachments(Step):
     """Delete each attachment that no server uses, one by one."""
+
+    independent = True
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         for attachment in facts["attachments.stale_ids"]:
@@ -143,8 +169,9 @@ class HoldVolume(Step):
             f"cinder: mark volume {volume} in-use", lambda cloud, course: cloud.complete_attachment(course.made["attachment"])
         )
 
-    def back(self, facts: Facts) -> Iterator[Call]:
-        yield from ReleaseVolume().calls(facts)
+    def back(self, facts: Facts, course: Course) -> Iterator[Call]:
+        if "attachment" in course.made:
+            yield from ReleaseVolume().calls(facts)
 
 
 class ReleaseVolume(Step):
@@ -153,7 +180,7 @@ class ReleaseVolume(Step):
     def calls(self, facts: Facts) -> Iterator[Call]:
         yield Call(
             f"cinder: release volume {facts['volume.id']}",
-            lambda cloud, course: _deletion(course.made["attachment"])(cloud, course) if "attachment" in course.made else None,
+            lambda cloud, course: _deletion(course.made["attachment"])(cloud, course),
         )
 
 
@@ -175,14 +202,19 @@ class CleanUpWorkers(Step):
 
 @dataclass(frozen=True)
 class DeleteVolume(Step):
-    """Finish a deletion that its owner asked for, and wait until the volume is gone or has failed again."""
+    """Finish a deletion that its owner asked for, and wait until the volume is gone or has failed again.
+
+    ``status`` is what an earlier step brought the volume to; None where it is as it was found.
+    """
 
     force: bool = False
+    status: str | None = None
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         volume = facts["volume.id"]
 
         def delete(cloud: Cloud, course: Course) -> None:
+            _as_seen(cloud, facts, self.status or facts["volume.status"])
             cloud.delete_volume(volume, force=self.force)
             _await(lambda: _settled(cloud, volume), course, "cinder accepted, but the volume is still deleting")
 

@@ -30,5 +30,8 @@ class Subject(Protocol):
     def look(self, scene: Scene, subject_id: str) -> Look | None:
         """Read the subject and all around it; None for the owner's 404. Raises CloudUnknown."""
 
+    def named(self, scene: Scene, name: str) -> list[tuple[str, str]]:
+        """Id and project of each one that has exactly this name. Raises CloudUnknown."""
+
     def gone(self, subject_id: str) -> Mapping[str, Any]:
         """The facts of a subject that is gone."""

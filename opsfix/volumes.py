@@ -21,6 +21,8 @@ NOT_MIGRATING = (None, "", "none", "deleting", "error", "success")
 DETACHABLE = ("active", "paused", "stopped", "resized", "soft-delete", "shelved", "shelved_offloaded")
 #: What attaching and detaching move a volume through; the first three are on the way.
 ATTACH_STATES = ("attaching", "detaching", "reserved", "in-use", "available")
+#: How an attachment may stand that no server uses.
+STALE = ("gone", "unconnected", "failed", "second", "of a server that is off")
 #: power states of a guest that is not running: shutdown, crashed.
 OFF = (4, 6)
 
@@ -46,10 +48,8 @@ def read_case(scene: Scene, volume_id: str) -> VolumeCase | None:
         return None
     attachments = _attachments(scene, volume)
     mapped = _rows(scene, "read_volume_mappings.nova", volume) if scene.has("nova") else None
-    if mapped is None:
-        scene.list_mapped([volume.id])
     named = {a.server_id for a in attachments} | (
-        {r["instance_uuid"] for r in mapped} if mapped is not None else scene.mapped[volume.id]
+        {r["instance_uuid"] for r in mapped} if mapped is not None else scene.mapping_servers(volume.id)
     )
     servers = {s.id: s for s in (_server(scene, i) for i in sorted(filter(None, named))) if s}
     if mapped is not None:
@@ -86,12 +86,18 @@ def _rows(scene: Scene, file: str, volume: Volume) -> list[dict[str, Any]]:
 
 
 def _attachments(scene: Scene, volume: Volume) -> tuple[Attachment, ...]:
-    hosts = dict(volume.hosts)
-    if scene.has("cinder"):
-        hosts = {r["id"]: r["attached_host"] for r in _rows(scene, "read_volume_attachments.cinder", volume)} | {
-            k: v for k, v in hosts.items() if v
-        }
-    return tuple(replace(a, host=hosts.get(a.id)) for a in scene.cloud.attachments(volume_id=volume.id))
+    """cinder's attachments; where its database is configured, with the host of each. One with a connector counts as
+    connected: a host was named, and may have been given the disk before cinder wrote connection_info."""
+    rows = {r["id"]: r for r in _rows(scene, "read_volume_attachments.cinder", volume)} if scene.has("cinder") else {}
+    shown = dict(volume.hosts)
+    return tuple(
+        replace(
+            a,
+            host=shown.get(a.id) or rows.get(a.id, {}).get("attached_host"),
+            connected=a.connected or bool(rows.get(a.id, {}).get("has_connector")),
+        )
+        for a in scene.cloud.attachments(volume_id=volume.id)
+    )
 
 
 def _server(scene: Scene, server_id: str) -> Server | None:
@@ -155,21 +161,22 @@ def facts_of(case: VolumeCase, scene: Scene) -> dict[str, Any]:
 
 def _worked_on(case: VolumeCase, scene: Scene) -> str | Unread:
     """Whether a cinder-volume may still be busy with the volume; one that is down, or was never chosen, is not."""
+    if case.worker == "alive":
+        return "yes"
     if scene.backend_state(case.volume.backend) != "up":
         return "no"
-    if isinstance(case.worker, Unread):
-        return case.worker
-    return "yes" if case.worker == "alive" else "no"
+    return case.worker if isinstance(case.worker, Unread) else "no"
 
 
 def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
     standing = {a.id: _standing(a, case, scene) for a in case.attachments}
-    stale = [a for a in case.attachments if standing[a.id] in ("gone", "unconnected", "second", "of a server that is off")]
+    stale = [a for a in case.attachments if standing[a.id] in STALE]
     mapped = [a for a in case.attachments if standing[a.id] == "mapped"]
     guests = sorted({_guest(a, standing[a.id], case, scene) for a in stale} - {"absent"})
     first = stale[0] if stale else None
     return {
         "attachments.live": len(case.attachments),
+        "attachments.ids": tuple(a.id for a in case.attachments),
         "attachments.first_id": case.attachments[0].id if case.attachments else None,
         "attachments.mapped": len(mapped),
         "attachments.mapped_id": mapped[0].id if len(mapped) == 1 else None,
@@ -178,7 +185,7 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "attachments.stale": len(stale),
         "attachments.stale_ids": tuple(a.id for a in stale),
         "attachments.stale_frees": bool(case.mappings) and all(a.status.startswith("error_") for a in mapped),
-        "attachments.stale_in_flight": any(_in_flight(case, a.server_id) for a in stale),
+        "attachments.stale_in_flight": any(_busy(case, a.server_id) for a in stale),
         "attachments.stale_guest": " and ".join(guests) or "absent",
         "attachments.stale_backend": "up" if all(a.status == "reserved" for a in stale) else scene.backend_state(case.volume.backend),
         "attachments.foreign": sum(s == "foreign" for s in standing.values()),
@@ -193,21 +200,25 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
 
 def _standing(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
     """How an attachment stands to nova: 'mapped' by a live mapping, 'gone' with its server, 'second' beside the one
-    that nova uses, 'unconnected' (no host ever got it), 'of a server that is off', or not proven: 'foreign',
-    'connected without mapping', 'unread'."""
+    that nova uses, 'unconnected' (no host ever got it), 'failed' to attach, 'of a server that is off', or not proven:
+    'foreign', 'connected without mapping', 'unread'. One that is attached was given to somebody, even where cinder has
+    no connection_info of it (cinder's first attach call keeps none)."""
+    reached = attachment.connected or attachment.status in ("attached", "detaching")
     if attachment.id in {m.attachment_id for m in case.mappings}:
         return "mapped"
     if attachment.server_id is None:
-        return "foreign" if attachment.connected else "unconnected"
+        return "foreign" if reached or attachment.host else "unconnected"
     server = case.servers.get(attachment.server_id)
     if server is None:
         return "gone"
     if not server.answered:
         return "unread"
     used = {m.attachment_id for m in case.mappings if m.server_id == server.id}
-    if not attachment.connected or attachment.status == "error_attaching":
+    if not reached or (used and not attachment.connected and not attachment.host and not used & _attached(case)):
         return "unconnected"
-    if used & {a.id for a in case.attachments if a.status == "attached"}:
+    if attachment.status == "error_attaching":
+        return "failed"
+    if used & _attached(case):
         return "second"
     fenced = scene.compute_state(attachment.host or server.host) == "fenced"
     if fenced or server.power_state in OFF or server.vm_state == "shelved_offloaded":
@@ -215,11 +226,18 @@ def _standing(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
     return "connected without mapping"
 
 
+def _attached(case: VolumeCase) -> set[str | None]:
+    return {a.id for a in case.attachments if a.status == "attached"}
+
+
 def _guest(attachment: Attachment, standing: str, case: VolumeCase, scene: Scene) -> str:
     """Whether a guest may still write through a stale attachment: 'absent', or where it may run."""
-    if standing == "unconnected":
+    nothing_to_end = standing == "second" and not attachment.connected and not attachment.host
+    if standing == "unconnected" or nothing_to_end:
         return "absent"
     server = case.servers.get(attachment.server_id or "")
+    if standing == "second" and server and server.power_state not in OFF and attachment.host in (None, server.host):
+        return f"runs on {server.host} with another attachment, which may share the connection,"
     host = attachment.host or (server.host if server else None)
     if not host:
         if server is not None and server.vm_state == "shelved_offloaded":
@@ -242,11 +260,28 @@ def _mapping_facts(case: VolumeCase) -> dict[str, Any]:
         "mapping.attachment": one.attachment_id if one else None,
         "mapping.cell": one.cell if one else None,
         "mapping.connected": one.connected if one and one.connected is not None else Unread("only nova's database tells"),
-        "mapping.root": any(m.root for m in case.mappings),
+        "mapping.root": _root(case),
+        "identities": (*(a.id for a in case.attachments), *(m.uuid or m.server_id for m in case.mappings)),
         "volume.mapping_dangling": bool(dangling) and case.volume.status in ATTACH_STATES,
         "volume.stuck_mapping": bool(case.mappings)
         and (case.volume.status in ATTACH_STATES[:3] or (bool(dangling) and case.volume.status in ATTACH_STATES)),
     }
+
+
+def _root(case: VolumeCase) -> bool | Unread:
+    """Whether a server boots from the volume; nova's policy may hide the root device, and then its database must tell."""
+    if any(m.root for m in case.mappings):
+        return True
+    if any(m.id is None and not case.servers[m.server_id].root_device for m in case.mappings):
+        return Unread("nova does not show the server's root device to this user, and its database is not configured")
+    return False
+
+
+def _host_state(server: Server, scene: Scene) -> str | Unread:
+    """See Scene.compute_state; a server without a host is one that never had it or was offloaded."""
+    if server.host or server.vm_state in (None, "building", "error", "shelved_offloaded"):
+        return scene.compute_state(server.host)
+    return Unread(f"nova does not show the host of server {server.id}: opsfix needs an administrator")
 
 
 def _server_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
@@ -263,7 +298,7 @@ def _server_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "server.task_state": _same(s.task_state for s in servers),
         "server.locked": any(s.locked for s in servers),
         "server.host": _same(s.host for s in servers),
-        "server.host_state": _same(scene.compute_state(s.host) for s in servers),
+        "server.host_state": _same(_host_state(s, scene) for s in servers),
         "server.heartbeat": _same(scene.heartbeat(s.host) for s in servers),
         "server.detach": _detach_refusal(case, servers) or "possible",
         "server.in_flight": any(_in_flight(case, s.id) for s in servers),
@@ -286,6 +321,12 @@ def _detach_refusal(case: VolumeCase, servers: list[Server]) -> str | None:
 def _same(values: Iterable[Any]) -> Any:
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else "several"
+
+
+def _busy(case: VolumeCase, server_id: str | None) -> bool:
+    """The same, or at work on a task: a rebuild makes attachments for a while without any migration."""
+    server = case.servers.get(server_id or "")
+    return server is not None and (server.task_state is not None or _in_flight(case, server_id))
 
 
 def _in_flight(case: VolumeCase, server_id: str | None) -> bool:
@@ -312,6 +353,12 @@ class Volumes:
             return None
         state = f"{case.volume.status}, {_count(case.attachments, 'attachment')}, {_count(case.mappings, 'mapping')}"
         return Look(subject_id, case.volume.name, case.volume.project_id, facts_of(case, scene), state)
+
+    def named(self, scene: Scene, name: str) -> list[tuple[str, str]]:
+        """See subject.Subject. A cinder whose tables keep no four-byte characters cannot compare with one."""
+        comparable = all(ord(character) <= 0xFFFF for character in name)
+        listing = scene.cloud.volumes(name=name) if comparable else scene.cloud.volumes()
+        return [(v.id, v.project_id) for v in listing if v.name == name]
 
     def gone(self, subject_id: str) -> dict[str, Any]:
         """See subject.Subject."""

@@ -8,6 +8,7 @@
 -- guard in sql: stale.attachment is not none
 -- guard in sql: stale.status is not none
 -- guard by api: attachments.stale_in_flight is False
+-- guard by api: attachments.stale_frees is False
 -- guard by api: attachments.stale_guest is absent
 -- rows: 2
 

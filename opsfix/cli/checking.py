@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from opsfix.config import SERVICE_FILES, Settings
-from opsfix.errors import CloudRefused, CloudUnknown, OpsfixError
+from opsfix.errors import CloudRefused, CloudUnknown, DatabaseUnknown, OpsfixError
 from opsfix.gateways.cloud import OpenStackCloud
 from opsfix.gateways.database import Databases
 from opsfix.gateways.opening import open_databases, prove_live
@@ -31,7 +31,7 @@ def checks(cloud: OpenStackCloud, settings: Settings) -> Iterator[dict[str, Any]
 def _tried(name: str, attempt: Callable[[], str]) -> dict[str, Any]:
     try:
         return {"name": name, "result": "works", "detail": attempt()}
-    except (OpsfixError, CloudRefused, CloudUnknown) as e:
+    except (OpsfixError, CloudRefused, CloudUnknown, DatabaseUnknown) as e:
         return {"name": name, "result": "failed", "detail": masked(str(e))}
 
 
@@ -52,7 +52,7 @@ def _database(settings: Settings, name: str) -> str:
 
 
 def _cells(settings: Settings) -> str:
-    return "cells " + ", ".join(_opened(settings, "nova_api", "nova").cell_names())
+    return "cells " + ", ".join(str(d.cell_name) for d in _opened(settings, "nova_api", "nova").cells.values())
 
 
 def _same(cloud: OpenStackCloud, settings: Settings) -> str:

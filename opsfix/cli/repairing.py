@@ -7,14 +7,17 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 import click
 
 from opsfix import journal as journals
 from opsfix.cli import session
-from opsfix.engine.run import Finding, Run, interrupted
-from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, UsageError
+from opsfix.config import Settings
+from opsfix.engine.run import Run
+from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, DatabaseUnknown, ExitCode, JournalError, UsageError
+from opsfix.gateways.database import Databases
 from opsfix.gateways.opening import cloud_lock, open_databases, prove_live
 from opsfix.model import Item, Mode, Outcome, Report
 from opsfix.ports import Recorder
@@ -27,149 +30,168 @@ from opsfix.subject import Subject
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
-def run_repair(
-    ctx: click.Context,
-    command: str,
-    subject: Subject,
-    repairs: tuple[Repair, ...],
-    find: Callable[[Scene], set[str]],
-    targets: Sequence[str],
-    *,
-    databases: Sequence[str],
-    everything: bool,
-    dry_run: bool,
-    commit: bool,
-    older_than: timedelta,
-    fenced: Sequence[str],
-    limit: int,
-    workers: int | None,
-    yes: bool,  # noqa: ARG001  nothing here destroys, so nothing is asked
-    output: str,
-) -> int:
+@dataclass(frozen=True)
+class Command:
+    """A repair command: what it repairs, how it finds it with --all, and the databases that it may need."""
+
+    name: str
+    subject: Subject
+    repairs: tuple[Repair, ...]
+    find: Callable[[Scene], set[str]]
+    databases: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The shared options of repair commands, as options.repairs spells them."""
+
+    everything: bool
+    dry_run: bool
+    commit: bool
+    older_than: timedelta
+    fenced: tuple[str, ...]
+    limit: int
+    workers: int | None
+    yes: bool
+    output: str
+
+    @property
+    def mode(self) -> Mode:
+        """What the run may change."""
+        if self.dry_run and self.commit:
+            raise UsageError("--dry-run and --commit exclude each other")
+        return Mode.DRY_RUN if self.dry_run else Mode.COMMIT if self.commit else Mode.APPLY
+
+
+def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], options: Options) -> int:
     """Find, plan, act, verify, fall back, verify, report; returns the exit code."""
-    mode = _mode(dry_run, commit)
-    _check_targets(command, targets, everything)
-    settings = session.settings(ctx, workers=workers)
-    cloud = session.cloud(ctx, settings)
-    cloud.connect()
+    mode = options.mode
+    _check_targets(command, targets, options)
+    settings = session.settings(ctx, workers=options.workers)
+    root = journals.state_dir(settings["state_dir"])
     with ExitStack() as held:
-        root = journals.state_dir(settings["state_dir"])
-        found = open_databases(settings, databases)
-        if found is not None:
-            held.callback(found.dispose)
-        scene = Scene(cloud, found, older_than, frozenset(fenced), settings["deadline"])
-        _prove(scene)
+        scene, databases = _scene(ctx, command, settings, options, held)
         if mode is not Mode.DRY_RUN:
-            held.enter_context(journals.host_lock(root, cloud.identity))
-            if found is not None:
-                held.enter_context(cloud_lock(found))
-        journal = journals.Journal(root, command, str(mode), _arguments(), cloud.identity)
-        run = Run(subject, repairs, scene, mode, lambda item: _recorder(journal, item), settings["workers"], Progress())
+            held.enter_context(journals.host_lock(root, scene.cloud.identity))
+            if databases is not None:
+                held.enter_context(cloud_lock(databases))
+        ids, missing = _candidates(command, scene, targets)
+        journal = journals.Journal(root, command.name, str(mode), [masked(a) for a in sys.argv[1:]], scene.cloud.identity)
+        progress = Progress()
+        run = Run(command.subject, command.repairs, scene, mode, _recorders(journal), settings["workers"], progress)
         started = journals.now()
-        with _terminable():
-            items = _work(run, find, targets, limit)
-        run.progress.end()  # type: ignore[attr-defined]
-        report = Report(journal.run, command, mode, started, journals.now(), tuple(items), interrupted(run))
-        journal.close(report.as_dict())
-    session.write(render_report(report, output))
+        with _steady(run):
+            items = missing + _bounded(run, ids, options.limit, named=bool(targets))
+            progress.end()
+            report = _report(journal, command.name, mode, started, items, run)
+            session.write(render_report(report, options.output))
     return int(report.exit_code)
 
 
-def _mode(dry_run: bool, commit: bool) -> Mode:
-    if dry_run and commit:
-        raise UsageError("--dry-run and --commit exclude each other")
-    return Mode.DRY_RUN if dry_run else Mode.COMMIT if commit else Mode.APPLY
-
-
-def _check_targets(command: str, targets: Sequence[str], everything: bool) -> None:
-    if bool(targets) == everything:
-        raise UsageError(f"name what to repair, or say --all (not both): see 'opsfix {command} --help'")
+def _check_targets(command: Command, targets: Sequence[str], options: Options) -> None:
+    if bool(targets) == options.everything:
+        raise UsageError(f"name what to repair, or say --all (not both): see 'opsfix {command.name} --help'")
     if any(not target for target in targets):
         raise UsageError("an empty name names nothing")
 
 
-def _prove(scene: Scene) -> None:
-    """Everything that is configured must work, and be what it claims, before anything is changed."""
+def _scene(
+    ctx: click.Context, command: Command, settings: Settings, options: Options, held: ExitStack
+) -> tuple[Scene, Databases | None]:
+    """Connect to everything that is configured; all of it must work, and be what it claims, before any change."""
+    cloud = session.cloud(ctx, settings)
+    cloud.connect()
+    databases = open_databases(settings, command.databases)
+    if databases is not None:
+        held.callback(databases.dispose)
     try:
-        computes, volumes = scene.cloud.compute_services(), scene.cloud.volume_services()
-    except (CloudRefused, CloudUnknown) as e:
-        raise ConfigError(f"the services cannot be listed: {e}: opsfix needs an administrator of a cloud that answers") from e
-    for host in sorted(scene.fenced - {s.host for s in computes} - {part for s in volumes for part in (s.host, s.host.split("@")[0])}):
-        click.echo(f"opsfix: warning: no service runs on {host}, which --fenced names: is it spelled as the services do?", err=True)
-    if scene.databases is not None:
-        scene.databases.check()  # type: ignore[attr-defined]
-        prove_live(scene.databases, computes, volumes)  # type: ignore[arg-type]
+        computes, volumes = cloud.compute_services(), cloud.volume_services()
+        if databases is not None:
+            databases.check()
+            prove_live(databases, computes, volumes)
+    except (CloudRefused, CloudUnknown, DatabaseUnknown) as e:
+        raise ConfigError(f"the cloud cannot be read: {e}: opsfix needs an administrator of a cloud that answers") from e
+    known = {s.host for s in computes} | {part for s in volumes for part in (s.host, s.host.split("@")[0])}
+    for host in sorted(set(options.fenced) - known):
+        session.warn(f"no service runs on {host}, which --fenced names: is it spelled as the services spell it?")
+    return Scene(cloud, databases, options.older_than, frozenset(options.fenced), settings["deadline"]), databases
 
 
-def _work(run: Run, find: Callable[[Scene], set[str]], targets: Sequence[str], limit: int) -> list[Item]:
-    missing: list[Item] = []
+def _candidates(command: Command, scene: Scene, targets: Sequence[str]) -> tuple[list[str], list[Item]]:
+    """The ids to look at, and a failed item for each name that nothing has."""
     try:
-        if targets:
-            ids, missing = _named(run, targets)
-        else:
-            ids = sorted(find(run.scene))
-        if run.scene.databases is None or not run.scene.has("nova"):
-            run.scene.list_mapped(ids)
-    except CloudRefused as e:
-        raise ConfigError(f"the cloud cannot be read: {e}: opsfix needs an administrator") from e
-    except CloudUnknown as e:
+        ids, missing = _named(command.subject, scene, targets) if targets else (sorted(command.find(scene)), [])
+        if not scene.has("nova") and targets:
+            scene.list_mapped(ids)
+    except (CloudRefused, CloudUnknown, DatabaseUnknown) as e:
         raise ConfigError(f"the cloud cannot be read: {e}") from e
-    findings = run.find(ids, named=bool(targets))
-    broken = [f for f in findings if f.planned is None or f.planned.repair]
-    if limit and len(broken) > limit:
-        click.echo(
-            f"opsfix: {len(broken)} findings are more than --limit {limit}: nothing was changed;"
-            " look at them, then repeat with a higher limit, or 0 for none", err=True,
-        )
-        return missing + run.refuse(broken, f"{len(broken)} findings are more than --limit {limit}")
-    return missing + run.repair(findings)
+    return ids, missing
 
 
-def _named(run: Run, targets: Sequence[str]) -> tuple[list[str], list[Item]]:
-    """The targets' ids, each once; a name that nothing has becomes a failed item."""
+def _named(subject: Subject, scene: Scene, targets: Sequence[str]) -> tuple[list[str], list[Item]]:
     ids: dict[str, None] = {}
     missing = []
     for target in targets:
         if UUID.match(target):
             ids[target.lower()] = None
             continue
-        matches = [v for v in run.scene.cloud.volumes(name=target) if v.name == target]
-        if len(matches) > 1:
-            listed = ", ".join(f"{v.id} (project {v.project_id})" for v in matches[:10])
-            raise UsageError(f"{len(matches)} {run.subject.type}s are called {target!r}: {listed}: name one by its id")
-        if matches:
-            ids[matches[0].id] = None
+        found = subject.named(scene, target)
+        if len(found) > 1:
+            listed = ", ".join(f"{i} (project {project})" for i, project in found[:10])
+            raise UsageError(f"{len(found)} {subject.type}s are called {target!r}: {listed}: name one by its id")
+        if found:
+            ids[found[0][0]] = None
         else:
-            missing.append(_not_found(run, target))
+            reason = f"no {subject.type} of this name was found"
+            missing.append(Item(subject.type, target, target, "", None, Outcome.FAILED, None, reason))
     return list(ids), missing
 
 
-def _not_found(run: Run, target: str) -> Item:
-    return Item(
-        run.subject.type, target, target, "", None, Outcome.FAILED, None, f"no {run.subject.type} of this name was found"
+def _bounded(run: Run, ids: list[str], limit: int, *, named: bool) -> list[Item]:
+    """Bring all findings to their outcomes, unless they are more than the limit."""
+    findings = run.find(ids, named=named)
+    broken = [f for f in findings if f.planned is None or f.planned.repair]
+    if not limit or len(broken) <= limit:
+        return run.repair(findings)
+    session.warn(
+        f"{len(broken)} findings are more than --limit {limit}: nothing was changed; look at them, then repeat with a"
+        " higher limit, or 0 for none"
     )
+    return run.refuse(broken, f"{len(broken)} findings are more than --limit {limit}")
 
 
-def _recorder(journal: journals.Journal, item: str) -> Recorder:
-    return lambda event, /, **data: journal.record(event, item=item, **data)
+def _report(journal: journals.Journal, command: str, mode: Mode, started: str, items: list[Item], run: Run) -> Report:
+    """The report, which is also kept in the journal; a full disk must not swallow it."""
+    report = Report(journal.run, command, mode, started, journals.now(), tuple(items), tuple(run.raised))
+    try:
+        journal.close(report.as_dict())
+    except JournalError as e:
+        session.warn(str(e))
+        run.raised.append(e.exit_code)
+        report = Report(journal.run, command, mode, started, report.finished, tuple(items), tuple(run.raised))
+    return report
 
 
-def _arguments() -> list[str]:
-    return [masked(a) for a in sys.argv[1:]]
+def _recorders(journal: journals.Journal) -> Callable[[str], Recorder]:
+    return lambda item: lambda event, /, **data: journal.record(event, item=item, **data)
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """A SIGTERM ends the run as Ctrl-C does: what was begun comes to its end, the report is written."""
+def _steady(run: Run) -> Iterator[None]:
+    """The first Ctrl-C, SIGTERM or SIGHUP lets what was begun come to its end and the report be written; the second
+    ends the process where it stands, which the journal survives."""
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def stop(*_: object) -> None:
+        if run.stop.is_set():
+            raise KeyboardInterrupt
+        run.stop.set()
+        run.raised.append(ExitCode.INTERRUPTED)
+        session.warn("interrupted: waiting for what was begun; once more ends it at once")
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-
-__all__ = ["Finding", "run_repair"]

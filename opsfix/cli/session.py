@@ -63,3 +63,8 @@ def write(text: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def warn(text: str) -> None:
+    """One line on stderr, for an operator to read."""
+    click.echo(f"opsfix: {masked(text)}", err=True)

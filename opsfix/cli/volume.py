@@ -34,12 +34,10 @@ def unstick(ctx: click.Context, /, volumes: tuple[str, ...], **given: Any) -> No
 
     VOLUME is a name or an id. The API is used first; SQL that it leaves to do is shown, and committed with --commit.
     """
-    from opsfix.cli.repairing import run_repair
+    from opsfix.cli.repairing import Command, Options, run_repair
     from opsfix.finders import stuck_volumes
     from opsfix.repairs import VOLUME_UNSTICK
     from opsfix.volumes import Volumes
 
-    ctx.exit(run_repair(
-        ctx, "volume unstick", Volumes(), VOLUME_UNSTICK, stuck_volumes, volumes, databases=("cinder", "nova_api", "nova"),
-        **given,
-    ))
+    command = Command("volume unstick", Volumes(), VOLUME_UNSTICK, stuck_volumes, ("cinder", "nova_api", "nova"))
+    ctx.exit(run_repair(ctx, command, volumes, Options(**given)))

@@ -10,7 +10,7 @@ from opsfix.errors import CloudRefused, CloudUnknown
 from opsfix.model import Result, StepReport
 from opsfix.ports import Cloud, Recorder
 from opsfix.repair import Repair
-from opsfix.steps import Call, Course
+from opsfix.steps import Call, Course, Step
 
 
 def show(repair: Repair, facts: Mapping[str, Any]) -> list[StepReport]:
@@ -28,24 +28,34 @@ def act(
     Returns the steps' reports and how it ended: done, refused (a definite no), or unknown.
     """
     reports: list[StepReport] = []
-    ended = Result.DONE
     taken = []
+    ended = Result.DONE
     for step in repair.api:
-        for call in step.calls(facts):
-            ended = _send(call, cloud, course, record, reports)
-            if ended is not Result.DONE:
-                break
         taken.append(step)
+        ended = _take(step, facts, cloud, course, record, reports)
         if ended is not Result.DONE:
             break
     if ended is Result.REFUSED:
-        for call in itertools.chain.from_iterable(step.back(facts) for step in reversed(taken)):
+        for call in itertools.chain.from_iterable(step.back(facts, course) for step in reversed(taken)):
             _send(call, cloud, course, record, reports)
     return reports, ended
 
 
+def _take(
+    step: Step, facts: Mapping[str, Any], cloud: Cloud, course: Course, record: Recorder, reports: list[StepReport]
+) -> Result:
+    """Send a step's calls, up to the first that is not done; all of them, where they do not need each other."""
+    results = []
+    for call in step.calls(facts):
+        results.append(_send(call, cloud, course, record, reports))
+        if results[-1] is not Result.DONE and not step.independent:
+            break
+    return next((r for r in (Result.UNKNOWN, Result.REFUSED) if r in results), Result.DONE)
+
+
 def _send(call: Call, cloud: Cloud, course: Course, record: Recorder, reports: list[StepReport]) -> Result:
     record("api-before", what=call.what, inverse=call.inverse)
+    course.sent = True
     try:
         call.send(cloud, course)
         result, detail = Result.DONE, ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, TypeVar
@@ -13,7 +15,7 @@ from opsfix.engine.act import act, show
 from opsfix.engine.fallback import Fell, fall_back
 from opsfix.engine.plan import Planned, plan
 from opsfix.engine.verify import verify
-from opsfix.errors import CloudRefused, CloudUnknown, ExitCode
+from opsfix.errors import CloudRefused, CloudUnknown, DatabaseUnknown, ExitCode, JournalError, OpsfixError
 from opsfix.guards import Unread, all_hold, first_failing, said
 from opsfix.model import Item, Mode, Outcome, Result, StepReport
 from opsfix.ports import Recorder
@@ -26,6 +28,7 @@ from opsfix.subject import Look, Subject
 T = TypeVar("T")
 #: Times that one subject may change its state under repair (a volume with as many stale attachments needs one each).
 ROUNDS = 32
+TAKEN = "freed; somebody has begun to use it since"
 #: Seconds that a change which every service confirmed may take to show.
 SETTLES = 5.0
 
@@ -52,6 +55,7 @@ class Run:
     workers: int = 8
     progress: Callable[[str, int, int], None] = lambda *_: None
     stop: threading.Event = field(default_factory=threading.Event)
+    raised: list[ExitCode] = field(default_factory=list)
 
     def find(self, ids: Iterable[str], *, named: bool) -> list[Finding]:
         """Look at each; healthy ones, and those younger than --older-than, are left out unless they were named."""
@@ -65,7 +69,7 @@ class Run:
     def _find(self, subject_id: str) -> Finding:
         try:
             look = self.subject.look(self.scene, subject_id)
-        except (CloudUnknown, CloudRefused) as e:
+        except (CloudUnknown, CloudRefused, DatabaseUnknown) as e:
             return Finding(subject_id, None, None, str(e))
         if look is None:
             return Finding(subject_id, None, Planned(None))
@@ -89,11 +93,23 @@ class Run:
         course = _Course(self, finding)
         try:
             outcome, reason = course.go()
-        except (CloudUnknown, CloudRefused) as e:
+        except (CloudUnknown, CloudRefused, DatabaseUnknown) as e:
             outcome, reason = Outcome.UNKNOWN, f"its state cannot be read: {e}"
+        except OpsfixError as e:
+            outcome, reason = self._ended(course, e.exit_code, str(e))
+        except Exception as e:
+            logging.getLogger("opsfix").debug("a defect", exc_info=True)
+            outcome, reason = self._ended(course, ExitCode.BUG, f"a defect of opsfix: {type(e).__name__}: {e}")
         item = _item(self, finding, course, outcome, reason)
-        course.record("item-end", outcome=str(outcome), by=item.by, reason=reason, finding=item.finding)
+        with suppress(JournalError):
+            course.record("item-end", outcome=str(outcome), by=item.by, reason=reason, finding=item.finding)
         return item
+
+    def _ended(self, course: _Course, code: ExitCode, text: str) -> tuple[Outcome, str]:
+        """What ends the whole run ends this item too; nothing more is begun, and the report is still written."""
+        self.raised.append(code)
+        self.stop.set()
+        return (Outcome.UNKNOWN if course.sent else Outcome.REFUSED), text
 
     def _each(self, what: str, inputs: list[Any], do: Callable[[Any], T]) -> Iterator[T]:
         """Run ``do`` for each, ``workers`` at a time, results in the inputs' order.
@@ -112,23 +128,13 @@ class Run:
                     running[pool.submit(do, job[1])] = job[0]
                 if not running:
                     return
-                ended = self._wait(running)
-                for future in ended:
+                for future in wait(running, return_when="FIRST_COMPLETED").done:
                     results[running.pop(future)] = future.result()
                     done += 1
                 self.progress(what, done, len(inputs))
                 while next_out in results:
                     yield results.pop(next_out)
                     next_out += 1
-
-    def _wait(self, running: Mapping[Future[T], int]) -> set[Future[T]]:
-        try:
-            return wait(running, return_when="FIRST_COMPLETED").done
-        except KeyboardInterrupt:
-            if self.stop.is_set():
-                raise
-            self.stop.set()
-            return wait(running, return_when="FIRST_COMPLETED").done
 
 
 class _Course:
@@ -140,7 +146,12 @@ class _Course:
         self.steps: list[StepReport] = []
         self.facts: Mapping[str, Any] = finding.look.facts if finding.look else {}
         self.symptom = finding.planned.repair.symptom if finding.planned and finding.planned.repair else None
-        self.changed = False
+        self.changed = self.sent = False
+        self.known: set[str] = set()
+
+    def _taken(self, facts: Mapping[str, Any]) -> bool:
+        """Whether something has appeared that neither the first look nor opsfix knows: others use it already."""
+        return self.changed and not set(facts.get("identities", ())) <= self.known
 
     def go(self) -> tuple[Outcome, str]:
         """Round after round, because one repair may uncover the next (nova's side, then cinder's)."""
@@ -151,7 +162,10 @@ class _Course:
             look = run.subject.look(run.scene, self.finding.id)
             if look is None:
                 return self._absent()
-            self.facts = self.facts if n else look.facts
+            if not n:
+                self.facts, self.known = look.facts, set(look.facts.get("identities", ()))
+            elif self._taken(look.facts):
+                return Outcome.REPAIRED, TAKEN
             planned = run._plan(look, first=not self.changed)
             if planned.repair is None:
                 return self._healthy(look)
@@ -222,8 +236,12 @@ class _Course:
 
     def _api(self, repair: Repair, facts: Mapping[str, Any]) -> Result:
         course = Course(monotonic() + self.run.scene.deadline, self.run.stop)
-        reports, ended = act(repair, facts, self.run.scene.cloud, course, self.record)
+        try:
+            reports, ended = act(repair, facts, self.run.scene.cloud, course, self.record)
+        finally:
+            self.sent = self.sent or course.sent
         self.steps += reports
+        self.known |= set(course.made.values())
         self.changed = self.changed or any(r.result is not Result.REFUSED for r in reports)
         return ended
 
@@ -236,6 +254,10 @@ class _Course:
     ) -> tuple[Outcome, str] | None:
         if ended is Result.UNKNOWN:
             return Outcome.UNKNOWN, f"whether it took effect is not known: {refusal}"
+        if self._taken(facts):
+            return Outcome.REPAIRED, TAKEN
+        if self.run.stop.is_set() and ended is Result.DONE:
+            return Outcome.UNKNOWN, "interrupted before the end could be seen"
         if repair.refused:
             return Outcome.REFUSED, said(repair.refused, facts)
         if ended is Result.DONE:
@@ -248,6 +270,9 @@ class _Course:
 
     def _sql(self, repair: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str] | None:
         assert repair.fallback is not None
+        planned = plan(self.run.subject.type, self.run.repairs, facts, check_age=not self.changed)
+        if planned.repair is None or planned.repair.symptom != repair.symptom or planned.refusal:
+            return Outcome.REFUSED, planned.refusal or "it changed while it was being repaired: run the command again"
         fell: Fell = fall_back(repair.fallback, facts, self.run.scene, self.run.mode, self.record)
         self.steps += fell.steps
         if fell.outcome is not None:
@@ -280,8 +305,3 @@ def _item(run: Run, finding: Finding, course: _Course, outcome: Outcome, reason:
         facts={k: plain(v) for k, v in course.facts.items() if not isinstance(v, Unread)},
         steps=tuple(course.steps),
     )
-
-
-def interrupted(run: Run) -> tuple[ExitCode, ...]:
-    """The exit code that an interrupt adds to the report's."""
-    return (ExitCode.INTERRUPTED,) if run.stop.is_set() else ()

@@ -17,9 +17,22 @@ HOST_UP = one_of(
 )
 BACKEND_UP = one_of(
     "volume.backend_state", "up", "none",
-    advice="cinder-volume {volume_backend} is {volume_backend_state}: start it, it then finishes the deletion itself",
+    advice="cinder-volume {volume_backend} is {volume_backend_state}: start it first; a deletion it then finishes itself",
 )
 NOT_WORKED_ON = is_("volume.worked_on", "no", "cinder-volume {volume_backend} still works on it: wait, or restart that service if it hangs")
 RECORDED = is_("volume.status_recorded", True)
 NO_USER = is_("mappings.live", 0, "server {server_id} still maps the volume")
 NO_ATTACHMENT = is_("attachments.live", 0, "cinder still has {attachments_live} attachments of it")
+STALE_SETTLED = is_(
+    "attachments.stale_in_flight", False,
+    "server {stale_server} is being built, moved or worked on: wait, or confirm or revert the move first",
+)
+NO_GUEST = is_(
+    "attachments.stale_guest", "absent",
+    "the guest of server {stale_server} {attachments_stale_guest} and still write:"
+    " make sure that the host is off and repeat with --fenced HOST",
+)
+NO_FOREIGN = is_(
+    "attachments.foreign", 0,
+    "an attachment of it names no server: a host, an image store or another consumer of cinder uses it, so ask that one",
+)

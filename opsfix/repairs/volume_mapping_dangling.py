@@ -8,8 +8,20 @@ from __future__ import annotations
 
 from opsfix.guards import is_, is_not
 from opsfix.repair import Repair
-from opsfix.repairs.volume_common import ANSWERED, HOST_UP, IDLE, NOT_ROOT, ONE_MAPPING, ONE_SERVER, SETTLED
-from opsfix.steps import CompleteAttachment, DetachThroughNova, HoldVolume, ReleaseVolume
+from opsfix.repairs.volume_common import (
+    ANSWERED,
+    BACKEND_UP,
+    HOST_UP,
+    IDLE,
+    NO_FOREIGN,
+    NO_GUEST,
+    NOT_ROOT,
+    ONE_MAPPING,
+    ONE_SERVER,
+    SETTLED,
+    STALE_SETTLED,
+)
+from opsfix.steps import CompleteAttachment, DeleteStaleAttachments, DetachThroughNova, HoldVolume, ReleaseVolume
 
 DANGLING = is_("volume.mapping_dangling", True)
 GUARDS = (
@@ -37,8 +49,8 @@ REPAIRS = (
         symptom="volume-mapping-dangling",
         means="nova maps the volume through an attachment that cinder does not have; others hold it",
         when=(DANGLING, is_not("attachments.live", 0)),
-        only_if=GUARDS,
-        api=(CompleteAttachment("attachments.first_id"), DetachThroughNova()),
-        fixed_when=(is_("mappings.live", 0),),
+        only_if=(*GUARDS, BACKEND_UP, STALE_SETTLED, NO_GUEST, NO_FOREIGN),
+        api=(CompleteAttachment("attachments.first_id"), DetachThroughNova(), DeleteStaleAttachments()),
+        fixed_when=(is_("mappings.live", 0), is_("attachments.stale", 0)),
     ),
 )

@@ -49,15 +49,17 @@ class FakeDatabases:
     def _read_server_live(self, server_id: str, cell: str | None) -> Rows:
         return [{"uuid": s.id, "cell": s.cell} for s in self._servers(cell) if s.id == server_id]
 
-    def _read_servers_live(self, server_ids: list[str], cell: str | None) -> Rows:
-        return [{"uuid": s.id, "cell": s.cell} for s in self._servers(cell) if s.id in set(server_ids)]
+    def _read_attachments_mapped(self, volume_ids: list[str], cell: str | None) -> Rows:
+        return [
+            {"attachment_id": m.attachment_id} for s in self._servers(cell) for m in s.live if m.volume_id in set(volume_ids)
+        ]
 
     def _read_volume_mappings(self, volume_id: str, cell: str | None) -> Rows:
         return [_mapping(m, s.cell) for s in self._servers(cell) for m in s.live if m.volume_id == volume_id]
 
     def _read_mapping_page(self, after: str, page: int, cell: str | None) -> Rows:
-        ids = sorted(m.volume_id for s in self._servers(cell) for m in s.live if m.volume_id > after)
-        return [{"volume_id": i, "cell": cell} for i in ids[:page]]
+        rows = sorted((m.volume_id, m.attachment_id) for s in self._servers(cell) for m in s.live if m.volume_id > after)
+        return [{"volume_id": v, "attachment_id": a, "cell": cell} for v, a in rows[:page]]
 
     # cinder
 
@@ -66,7 +68,7 @@ class FakeDatabases:
 
     def _read_volume_attachments(self, volume_id: str, cell: str | None) -> Rows:
         rows = self.world.volumes[volume_id].live
-        return [{"id": a.id, "attached_host": a.host, "cell": None} for a in rows]
+        return [{"id": a.id, "attached_host": a.host, "has_connector": a.connected, "cell": None} for a in rows]
 
     def _read_volume_status(self, volume_id: str, cell: str | None) -> Rows:
         return [{"status": v.status} for v in self._volumes() if v.id == volume_id]
@@ -86,8 +88,8 @@ class FakeDatabases:
         rows = sorted((a for v in self._volumes() for a in v.live if a.id > after), key=lambda a: a.id)
         return [{"id": a.id, "volume_id": a.volume_id, "instance_uuid": a.server_id} for a in rows[:page]]
 
-    def _read_volumes_available(self, volume_ids: list[str], cell: str | None) -> Rows:
-        return [{"id": v.id} for v in self._volumes() if v.id in set(volume_ids) and v.status == "available"]
+    def _read_attachments_live(self, volume_ids: list[str], cell: str | None) -> Rows:
+        return [{"id": a.id} for v in self._volumes() if v.id in set(volume_ids) for a in v.live]
 
     # fallbacks
 

@@ -14,7 +14,7 @@ HOSTILE = ["'; DROP TABLE volumes; -- ", '"quoted" \\ back`tick', "--commit", "æ
 
 
 def _volume(lab: Lab, name: str = "plain", **made: object) -> str:
-    volume = lab.api.block_storage.create_volume(name=name, size=1, volume_type="fake-01", **made)
+    volume = lab.api.block_storage.create_volume(name=name, size=1, volume_type="cinder-01", **made)
     wait_until(lambda: lab.api.block_storage.get_volume(volume.id).status == "available", 60, f"{name} available")
     return str(volume.id)
 

@@ -76,25 +76,31 @@ def nova_heartbeats(w: World) -> list[Row]:
 
 
 def mapping_page(w: World) -> list[Row]:
-    server(w, "server", SERVER, "gpu-1")
+    servers(w)
     for volume_id in ("v1", "v2", "v3", "v5"):
-        mapping(w, volume_id, SERVER, volume_id)
-    mapping(w, "v4", SERVER, "v4", deleted=1)
+        mapping(w, volume_id, SERVER, volume_id, attachment_id=f"a-{volume_id}")
+    mapping(w, "v2 removed", SERVER, "v2", deleted=1, attachment_id="old")
+    mapping(w, "v2 gone", "removed", "v2", attachment_id="of a server that is gone")
     mapping(w, "image", SERVER, None, destination_type="local")  # type: ignore[arg-type]
     w.params = {"after": "v1", "page": 2}
-    return [{"volume_id": "v2"}, {"volume_id": "v3"}]
+    return [{"volume_id": "v2", "attachment_id": "a-v2"}, {"volume_id": "v3", "attachment_id": "a-v3"}]
+
+
+def attachments_mapped(w: World) -> list[Row]:
+    servers(w)
+    mapping(w, "one", SERVER, "v1", attachment_id="a1")
+    mapping(w, "two", OTHER_SERVER, "v2", attachment_id="a2")
+    mapping(w, "removed", SERVER, "v1", deleted=1, attachment_id="old")
+    mapping(w, "gone", "removed", "v2", attachment_id="of a server that is gone")
+    mapping(w, "not asked for", SERVER, "v3", attachment_id="a3")
+    w.params = {"volume_ids": ["v1", "v2", "it's none"]}
+    return [{"attachment_id": "a1"}, {"attachment_id": "a2"}]
 
 
 def server_live(w: World) -> list[Row]:
     servers(w)
     w.params = {"server_id": SERVER}
     return [{"uuid": SERVER}]
-
-
-def servers_live(w: World) -> list[Row]:
-    servers(w)
-    w.params = {"server_ids": [SERVER, OTHER_SERVER, "removed", "it's none"]}
-    return [{"uuid": SERVER}, {"uuid": OTHER_SERVER}]
 
 
 def servers(w: World) -> None:
@@ -108,11 +114,14 @@ def attachments(w: World) -> list[Row]:
     volume_id = volume(w, "volume", status="in-use")
     volume(w, "other", status="in-use")
     attachment(w, "one", volume_id, id="one", attached_host="gpu-1")
-    attachment(w, "reserved", volume_id, id="reserved", attached_host=None, attach_status="reserved")
+    attachment(w, "reserved", volume_id, id="reserved", attached_host=None, attach_status="reserved", connector=None)
     attachment(w, "removed", volume_id, deleted=1)
     attachment(w, "of the other", w["other"]["id"])
     w.params = {"volume_id": volume_id}
-    return [{"id": "one", "attached_host": "gpu-1"}, {"id": "reserved", "attached_host": None}]
+    return [
+        {"id": "one", "attached_host": "gpu-1", "has_connector": 1},
+        {"id": "reserved", "attached_host": None, "has_connector": 0},
+    ]
 
 
 def candidates(w: World) -> list[Row]:
@@ -169,12 +178,13 @@ def no_worker(w: World) -> list[Row]:
     return []
 
 
-def available(w: World) -> list[Row]:
-    ids = [volume(w, status, status=status) for status in ("available", "in-use", "reserved", "error")]
-    removed = volume(w, "removed", status="available", deleted=1)
-    volume(w, "not asked for", status="available")
-    w.params = {"volume_ids": [*ids, removed]}
-    return [{"id": ids[0]}]
+def attachments_live(w: World) -> list[Row]:
+    asked = [volume(w, name, status="in-use") for name in ("one", "two")]
+    live = [attachment(w, f"of {v}", v) for v in asked]
+    attachment(w, "removed", asked[0], deleted=1)
+    attachment(w, "not asked for", volume(w, "three", status="in-use"))
+    w.params = {"volume_ids": [*asked, "it's none"]}
+    return [{"id": a} for a in live]
 
 
 def status(w: World) -> list[Row]:
@@ -192,13 +202,14 @@ def status_of_a_removed_volume(w: World) -> list[Row]:
 
 CELLS = ("cell_mappings",)
 CASES = {
+    "read_attachments_live.cinder": {"": Read(cinder.TABLES, attachments_live)},
+    "read_attachments_mapped.nova": {"": Read(nova.TABLES, attachments_mapped)},
     "read_attachment_page.cinder": {"": Read(cinder.TABLES, attachment_page, ordered=True)},
     "read_cells.nova_api": {"": Read(CELLS, cells, ordered=True)},
     "read_heartbeats.cinder": {"": Read(cinder.TABLES, cinder_heartbeats)},
     "read_heartbeats.nova": {"": Read(nova.TABLES, nova_heartbeats)},
     "read_mapping_page.nova": {"": Read(nova.TABLES, mapping_page, ordered=True)},
     "read_server_live.nova": {"": Read(nova.TABLES, server_live)},
-    "read_servers_live.nova": {"": Read(nova.TABLES, servers_live)},
     "read_volume_attachments.cinder": {"": Read(cinder.TABLES, attachments)},
     "read_volume_candidates.cinder": {"": Read(cinder.TABLES, candidates)},
     "read_volume_mappings.nova": {"": Read(nova.TABLES, mappings)},
@@ -212,7 +223,6 @@ CASES = {
         "of a removed service": Read(cinder.TABLES, worker(None)),
         "none": Read(cinder.TABLES, no_worker),
     },
-    "read_volumes_available.cinder": {"": Read(cinder.TABLES, available)},
 }
 EACH = [
     pytest.param(release, name, case, id="-".join(filter(None, (release, name, variant))))

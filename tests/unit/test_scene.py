@@ -96,10 +96,10 @@ def test_servers_are_listed_once_for_many_volumes(cloud: FakeCloud) -> None:
     scene = Scene(cloud)
     scene.list_mapped([volume, free])
     cloud.lose("servers", times=None)
-    scene.list_mapped([volume])
-    assert scene.mapped == {volume: {server}, free: set()}
+    assert scene.mapping_servers(volume) == {server}
+    assert scene.mapping_servers(free) == set()
     with pytest.raises(CloudUnknown):
-        scene.list_mapped(["another"])
+        scene.mapping_servers("another")
 
 
 def test_a_listing_without_all_cells_is_none(cloud: FakeCloud) -> None:

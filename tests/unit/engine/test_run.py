@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from opsfix.engine.run import interrupted
-from opsfix.errors import CloudRefused, CloudUnknown, ExitCode
+from opsfix.errors import CloudRefused, CloudUnknown, ExitCode, JournalError
 from opsfix.finders import stuck_volumes
 from opsfix.model import Mode, Outcome, Result
 from opsfix.scene import Scene
@@ -300,16 +299,48 @@ def test_every_change_is_recorded_before_it_is_sent(cloud: FakeCloud) -> None:
 
 
 def test_a_change_that_cannot_be_recorded_is_not_sent(cloud: FakeCloud) -> None:
-    (volume,) = stuck(cloud)
+    volume, other = stuck(cloud, 2)
 
     class Full:
         def append(self, event: tuple[str, str, dict[str, object]]) -> None:
             if event[1] == "api-before":
-                raise OSError(28, "No space left on device")
+                raise JournalError("No space left on device")
 
-    driver = Driver(cloud, events=Full())  # type: ignore[arg-type]
-    with unchanged(cloud), pytest.raises(OSError, match="No space"):
-        driver.named(volume)
+    run = Driver(cloud, events=Full()).run()  # type: ignore[arg-type]
+    with unchanged(cloud):
+        items = run.repair(run.find([volume, other], named=True))
+    assert {(i.outcome, i.by) for i in items} == {(Outcome.REFUSED, None)}
+    assert any("No space" in i.reason for i in items)
+    assert set(run.raised) == {ExitCode.FAILED}
+
+
+def test_a_defect_ends_the_run_with_a_report(cloud: FakeCloud) -> None:
+    volumes = stuck(cloud, 3)
+    driver = Driver(cloud, workers=1)
+    cloud.on("roll_detaching", lambda: None)
+    cloud.on("reset_volume", lambda: {}["no such key"], after=True)
+    run = driver.run()
+    items = run.repair(run.find(volumes, named=True))
+    assert [i.outcome for i in items] == [Outcome.UNKNOWN, Outcome.REFUSED, Outcome.REFUSED]
+    assert run.raised == [ExitCode.BUG]
+
+
+def test_who_takes_a_freed_volume_at_once_keeps_it(cloud: FakeCloud) -> None:
+    volume, server = cloud.attached()
+    cloud.lose_server(server)
+    cloud.set_volume(volume, "detaching")
+    newcomer = cloud.add_server()
+
+    def attach() -> None:
+        attachment = cloud.add_attachment(volume, newcomer, "reserved", connected=False)
+        cloud.add_mapping(newcomer, volume, attachment, connected=False)
+        cloud.set_volume(volume, "reserved", attach_status="reserved")
+
+    cloud.on("delete_attachment", attach, after=True)
+    item = unstick(cloud, volume, mode=Mode.COMMIT)
+    assert item.outcome is Outcome.REPAIRED
+    assert "somebody" in item.reason
+    assert state(cloud, volume) == "reserved/reserved, 1 attachments, 1 mappings"
 
 
 # interrupts
@@ -325,7 +356,6 @@ def test_an_interrupt_finishes_what_was_begun_and_begins_no_more(cloud: FakeClou
         (v, Outcome.REFUSED) for v in volumes[1:]
     ]
     assert [state(cloud, v) == FREE for v in volumes] == [True] + [False] * 19
-    assert interrupted(run) == (ExitCode.INTERRUPTED,)
 
 
 def test_an_interrupt_ends_a_wait_as_unknown(cloud: FakeCloud) -> None:
@@ -338,7 +368,3 @@ def test_an_interrupt_ends_a_wait_as_unknown(cloud: FakeCloud) -> None:
     assert item.outcome is Outcome.UNKNOWN
     assert "interrupted" in item.reason
     assert state(cloud, volume) == "detaching/attached, 1 attachments, 1 mappings"
-
-
-def test_no_interrupt_no_code(cloud: FakeCloud) -> None:
-    assert interrupted(Driver(cloud).run()) == ()

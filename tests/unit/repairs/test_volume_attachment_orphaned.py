@@ -46,10 +46,32 @@ def test_several_go_by_sql_where_the_backend_is_dead(cloud: FakeCloud) -> None:
     assert_repaired(cloud, volume, ORPHANED, IN_USE, by="sql")
 
 
-def test_a_second_attachment_of_the_same_server_goes(cloud: FakeCloud) -> None:
+def test_a_second_attachment_of_the_same_server_on_another_host_goes(cloud: FakeCloud) -> None:
+    volume, server = cloud.attached()
+    cloud.add_host("cmp-2")
+    cloud.add_attachment(volume, server, host="cmp-2")
+    assert_repaired(cloud, volume, ORPHANED, IN_USE)
+
+
+def test_a_second_attachment_that_may_share_the_guests_connection_stays(cloud: FakeCloud) -> None:
     volume, server = cloud.attached()
     cloud.add_attachment(volume, server)
-    assert_repaired(cloud, volume, ORPHANED, IN_USE)
+    assert_refused(cloud, volume, ORPHANED, "may share the connection")
+
+
+def test_what_is_attached_without_connection_data_is_somebodys(cloud: FakeCloud) -> None:
+    volume = cloud.add_volume(status="in-use", attach_status="attached")
+    cloud.add_attachment(volume, None, "attached", connected=False, host="bare-1")
+    assert unstick(cloud, volume).outcome is Outcome.HEALTHY
+    cloud.set_volume(volume, "detaching")
+    assert_refused(cloud, volume, "volume-attachment-foreign", "ask that one")
+
+
+def test_a_failed_attachment_of_a_guest_on_a_dead_host_stays(cloud: FakeCloud) -> None:
+    volume, server = cloud.add_volume(), cloud.add_server()
+    cloud.add_attachment(volume, server, "error_attaching")
+    cloud.kill_host("cmp-1")
+    assert_refused(cloud, volume, ORPHANED, "still write")
 
 
 @pytest.mark.parametrize("status", ["reserved", "error_attaching"])
@@ -126,7 +148,7 @@ def test_a_server_on_the_move_keeps_both_attachments(cloud: FakeCloud) -> None:
     volume, server = cloud.attached()
     cloud.add_attachment(volume, server, host="cmp-2")
     cloud.add_migration(server)
-    assert_refused(cloud, volume, ORPHANED, f"server {server} is being built or moved")
+    assert_refused(cloud, volume, ORPHANED, f"server {server} is being built, moved")
 
 
 def test_a_resize_that_waits_for_its_confirmation_keeps_both_attachments(cloud: FakeCloud) -> None:
