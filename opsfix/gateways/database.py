@@ -1,13 +1,13 @@
 """The services' databases: the only importer of SQLAlchemy and PyMySQL.
 
-Every session is UTC, READ COMMITTED, waits 5 seconds for a lock and counts matched rows. Reads and previews run in
-read-only transactions. Sources: oslo.db's rules for Galera; cinder/db/sqlalchemy/api.py and nova/db/main/api.py for
+Every session is UTC, READ COMMITTED, waits 5 seconds for a lock and counts matched rows. Previews run in read-only
+transactions. Sources: oslo.db's rules for Galera; cinder/db/sqlalchemy/api.py and nova/db/main/api.py for
 lock order and soft deletes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -47,6 +47,46 @@ def connect_url(text: str) -> sa.URL:
     return url.set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
 
 
+def engine(url: sa.URL, name: str, *, connect_seconds: int = 5, seconds: int = 60, **options: Any) -> sa.Engine:
+    """An engine that is not connected yet; raises ConfigError for options of the URL that cannot be meant."""
+    try:
+        url, args = _without_ssl_mode(url, name)
+        if url.password:  # PyMySQL takes a text for latin-1
+            args["password"] = str(url.password).encode()
+        args |= {"connect_timeout": connect_seconds, "read_timeout": seconds, "write_timeout": seconds}
+        return sa.create_engine(url, connect_args=args, **options)
+    except (exc.SQLAlchemyError, ValueError) as e:
+        raise ConfigError(f"the options of the database {name} cannot be used: {e}") from None
+
+
+def connect(made: sa.Engine, name: str) -> sa.Connection:
+    """A connection; raises ConfigError, also for what the driver finds wrong with the options of the URL."""
+    try:
+        return made.connect()
+    except Exception as e:  # noqa: BLE001  for a missing file OSError, for an unknown option TypeError, ...
+        raise ConfigError(f"the database {name} cannot be used: {words(e)}") from None
+
+
+def _without_ssl_mode(url: sa.URL, name: str) -> tuple[sa.URL, dict[str, Any]]:
+    """``ssl_mode``, which PyMySQL does not know, in its words; as the MySQL client, a named CA is always verified."""
+    mode = url.query.get("ssl_mode")
+    if mode is None:
+        return url, {}
+    given = {key.removeprefix("ssl_"): value for key, value in url.query.items() if key.startswith("ssl_")}
+    url = url.difference_update_query([f"ssl_{key}" for key in given])
+    mode = str(given.pop("mode")).upper()
+    if mode not in ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"):
+        raise ConfigError(f"the database {name} has an unknown ssl_mode: {mode}")
+    if mode == "DISABLED":
+        return url, {"ssl_disabled": True}
+    if mode.startswith("VERIFY") and not given.keys() & {"ca", "capath"}:
+        raise ConfigError(f"the database {name} has ssl_mode={mode} and no ssl_ca to verify with")
+    if "key_password" in given:
+        given["password"] = given.pop("key_password")
+    verify = "ca" in given or "capath" in given
+    return url, {"ssl": given | {"verify_mode": verify, "check_hostname": mode == "VERIFY_IDENTITY"}}
+
+
 def shown(url: sa.URL | str) -> str:
     """A database's URL without its password and options."""
     url = sa.make_url(url)
@@ -56,29 +96,25 @@ def shown(url: sa.URL | str) -> str:
 class Database:
     """One database on one server."""
 
-    def __init__(self, service: str, url: str, *, pool: int = 8, cell: str | None = None):
-        self.service, self.cell = service, cell
+    def __init__(
+        self, service: str, url: str, *, pool: int = 8, cell: str | None = None, cell_name: str | None = None,
+        read_only: bool = False,
+    ):  # fmt: skip
+        """``cell`` is the key of a cell, ``cell_name`` what people call it; ``read_only`` reads so, see Databases."""
+        self.service, self.cell, self.cell_name, self.read_only = service, cell, cell_name or cell, read_only
         self.url = connect_url(url)
-        self._engine = sa.create_engine(
-            self.url,
-            pool_size=pool,
-            max_overflow=4,
-            pool_pre_ping=True,
-            isolation_level="READ COMMITTED",
-            connect_args={"connect_timeout": 5, "read_timeout": 60, "write_timeout": 60},
+        self._engine = engine(
+            self.url, str(self), pool_size=pool, max_overflow=4, pool_pre_ping=True, isolation_level="READ COMMITTED"
         )
         sa.event.listen(self._engine, "connect", _prepare)
 
     def __str__(self) -> str:
-        return f"{self.service}{f' (cell {self.cell})' if self.cell else ''} at {shown(self.url)}"
+        return f"{self.service}{f' (cell {self.cell_name})' if self.cell else ''} at {shown(self.url)}"
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:
         """A connection; a failure to get one is a ConfigError that names the database, never its password."""
-        try:
-            connection = self._engine.connect()
-        except exc.SQLAlchemyError as e:
-            raise ConfigError(f"the database {self} cannot be used: {words(e)}") from None
+        connection = connect(self._engine, str(self))
         try:
             yield connection
         finally:
@@ -98,7 +134,7 @@ class Database:
 
     def rows(self, text: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Read in a transaction of its own; raises DatabaseUnknown when that failed."""
-        with self._reading("START TRANSACTION READ ONLY") as connection:
+        with self._reading(f"START TRANSACTION{' READ ONLY' if self.read_only else ''}") as connection:
             return [dict(r._mapping) for r in connection.execute(_text(text, params or {}), params or {})]
 
     def check(self) -> None:
@@ -203,10 +239,27 @@ def _prepare(connection: Any, _: Any) -> None:
 
 
 class Databases:
-    """See ports.Databases. ``cells`` are nova's, each with its own server."""
+    """See ports.Databases. ``cells`` are nova's by uuid, each with its own server.
 
-    def __init__(self, databases: Mapping[str, Database], cells: Mapping[str, Database]):
+    ``read_only`` runs every read in a read-only transaction. Off by default: a proxy that splits reads from writes
+    sends such a transaction to a replica, which may lag. ``guard`` is called before each commit and may refuse it.
+    """
+
+    def __init__(self, databases: Mapping[str, Database], cells: Mapping[str, Database], *, read_only: bool = False):
         self._databases, self.cells = dict(databases), dict(cells)
+        self.guard: Callable[[], None] | None = None
+        self.read_only = read_only
+
+    @property
+    def read_only(self) -> bool:
+        """Whether reads run in read-only transactions."""
+        return self._read_only
+
+    @read_only.setter
+    def read_only(self, value: bool) -> None:
+        self._read_only = value
+        for database in self.every():
+            database.read_only = value
 
     def names(self) -> Sequence[str]:
         """The configured ones; 'nova' stands for its cells."""
@@ -247,6 +300,8 @@ class Databases:
         """See ports.Databases."""
         file = sqlfile.load(name)
         place = self._at(file.database, cell)
+        if self.guard:
+            self.guard()
         try:
             place.check_in_sync()
         except Unread as e:

@@ -193,7 +193,7 @@ def _took_place(
         with sessions() as connection, connection.begin():
             now = [_by_key(connection, i["table"], i["key"], " FOR UPDATE") for i in after]
             connection.rollback()
-    except Exception as e:
+    except Exception as e:  # noqa: BLE001  whatever it was, the commit's fate is not known
         raise DatabaseUnknown(f"the commit was not confirmed ({lost}), and reading back failed: {words(e)}") from None
     if now == [i["row"] for i in after]:
         return True
