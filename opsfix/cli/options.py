@@ -47,7 +47,7 @@ globally = _all([
                  " [env: OPSFIX_SERVICES_CONF_DIR]"),
     click.option("--state-dir", help="Where journals are kept. [env: OPSFIX_STATE_DIR]"),
     click.option("-v", "--verbose", count=True, envvar="OPSFIX_VERBOSE", help="Say more on stderr."),
-    click.option("--debug", is_flag=True, envvar="OPSFIX_DEBUG", help="Log every request (secrets masked) and tracebacks."),
+    click.option("--debug", is_flag=True, envvar="OPSFIX_DEBUG", help="Log every request (no bodies) and tracebacks."),
     click.option("--log-file", envvar="OPSFIX_LOG_FILE", type=click.Path(dir_okay=False), help="Log there instead of to stderr."),
 ])
 
