@@ -69,14 +69,14 @@ def connect(made: sa.Engine, name: str) -> sa.Connection:
 
 def _without_ssl_mode(url: sa.URL, name: str) -> tuple[sa.URL, dict[str, Any]]:
     """``ssl_mode``, which PyMySQL does not know, in its words; as the MySQL client, a named CA is always verified."""
-    mode = url.query.get("ssl_mode")
-    if mode is None:
+    mode = str(url.query.get("ssl_mode", "PREFERRED")).upper()
+    if mode not in ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"):
+        raise ConfigError(f"the database {name} has an unknown ssl_mode: {mode}")
+    url = url.difference_update_query(["ssl_mode"])
+    if mode == "PREFERRED":
         return url, {}
     given = {key.removeprefix("ssl_"): value for key, value in url.query.items() if key.startswith("ssl_")}
     url = url.difference_update_query([f"ssl_{key}" for key in given])
-    mode = str(given.pop("mode")).upper()
-    if mode not in ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"):
-        raise ConfigError(f"the database {name} has an unknown ssl_mode: {mode}")
     if mode == "DISABLED":
         return url, {"ssl_disabled": True}
     if mode.startswith("VERIFY") and not given.keys() & {"ca", "capath"}:

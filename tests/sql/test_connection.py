@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from opsfix import sqlfile
 from opsfix.errors import ConfigError, DatabaseRefused, DatabaseUnknown, GuardError
+from opsfix.gateways import database as gateway
 from opsfix.gateways.database import Database, Databases
 from opsfix.releases import HEADS
 from tests.sql import cases, schema
@@ -18,7 +19,7 @@ from tests.sql.server import MariaDB
 from tests.sql.world import Recorder, World
 
 SECRET = "tell-nobody"
-WANTED = {"cinder": ["volumes"]}
+WANTED = {"cinder": sorted({"services", *cases.every()["volume_abandoned.cinder"].tables})}
 EMOJI = "the disk of 🐘 \\ \"'; -- %s %(x)s :volume_id"
 PROVEN = [(release, database) for release in schema.RELEASES for database in HEADS]
 
@@ -60,6 +61,81 @@ def test_no_connection_is_an_error_of_the_configuration(url: sa.URL, broken: dic
             use()
         shown = "".join(traceback.format_exception(e.value)) + repr(e.value)
         assert str(wrong.password) not in shown
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("ssl_ca=/no/such/ca.pem", "FileNotFoundError|No such file"), ("ssl_mode=SOMETIMES", "unknown ssl_mode: SOMETIMES"),
+        ("ssl_mode=VERIFY_CA", "no ssl_ca to verify with"), ("ssl_mode=REQUIRED&ssl_ca=/no/such/ca.pem", "No such file"),
+        ("connect_timeout=soon", "soon"), ("plugin=dbcounter", "dbcounter"), ("nonsense=1", "nonsense"),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_used_are_errors_of_the_configuration(url: sa.URL, query: str, told: str) -> None:
+    text = url.set(password=SECRET).render_as_string(hide_password=False) + "&" + query
+    with pytest.raises(ConfigError, match=f"the database cinder at .*({told})") as e:
+        Database("cinder", text).check()
+    assert SECRET not in "".join(traceback.format_exception(e.value))
+
+
+@pytest.mark.parametrize(
+    ("query", "args"),
+    [
+        ("ssl_mode=DISABLED&ssl_ca=/ca.pem", {"ssl_disabled": True}),
+        ("ssl_mode=PREFERRED", {}),
+        ("ssl_mode=REQUIRED", {"ssl": {"verify_mode": False, "check_hostname": False}}),
+        ("ssl_mode=REQUIRED&ssl_ca=/ca.pem", {"ssl": {"ca": "/ca.pem", "verify_mode": True, "check_hostname": False}}),
+        ("ssl_mode=verify_ca&ssl_ca=/ca.pem", {"ssl": {"ca": "/ca.pem", "verify_mode": True, "check_hostname": False}}),
+        ("ssl_mode=VERIFY_IDENTITY&ssl_capath=/ca&ssl_cert=c&ssl_key=k&ssl_key_password=p", {"ssl": {
+            "capath": "/ca", "cert": "c", "key": "k", "password": "p", "verify_mode": True, "check_hostname": True,
+        }}),
+    ],
+)  # fmt: skip
+def test_ssl_mode_is_said_in_the_drivers_words(query: str, args: dict[str, Any]) -> None:
+    made, given = gateway._without_ssl_mode(sa.make_url(f"mysql+pymysql://u@db/x?charset=utf8mb4&{query}"), "x")
+    assert given == args
+    assert dict(made.query) == {"charset": "utf8mb4"}
+
+
+@pytest.mark.parametrize("mode", ["DISABLED", "PREFERRED"])
+def test_ssl_mode_connects(url: sa.URL, mode: str) -> None:
+    text = url.render_as_string(hide_password=False) + f"&ssl_mode={mode}"
+    assert Database("cinder", text, pool=1).rows("SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_without_tls_a_connection_that_requires_it_is_refused(url: sa.URL) -> None:
+    text = url.render_as_string(hide_password=False) + "&ssl_mode=REQUIRED"
+    with pytest.raises(ConfigError, match="SSL is required"):
+        Database("cinder", text, pool=1).check()
+
+
+def test_a_password_of_any_alphabet_logs_in(mariadb: MariaDB, url: sa.URL) -> None:
+    mariadb.execute(url, "CREATE USER 'foreign'@'127.0.0.1' IDENTIFIED BY 'пароль-🐘'")
+    try:
+        mariadb.execute(url, "GRANT SELECT ON *.* TO 'foreign'@'127.0.0.1'")
+        text = url.set(username="foreign", password="пароль-🐘").render_as_string(hide_password=False)
+        Database("cinder", text, pool=1).check()
+    finally:
+        mariadb.execute(url, "DROP USER 'foreign'@'127.0.0.1'")
+
+
+@pytest.mark.parametrize(("read_only", "start"), [(False, "START TRANSACTION"), (True, "START TRANSACTION READ ONLY")])
+def test_only_a_dry_run_reads_in_read_only_transactions(url: sa.URL, read_only: bool, start: str) -> None:
+    """A proxy that splits reads from writes sends READ ONLY ones to a replica, which may lag."""
+    cinder = Database("cinder", url.render_as_string(hide_password=False), pool=1)
+    cinder.check_in_sync()  # connects
+    sent: list[str] = []
+    sa.event.listen(cinder._engine, "before_cursor_execute", lambda _c, _k, text, *_: sent.append(text))
+    databases = Databases({"cinder": cinder}, {})
+    databases.read_only = read_only
+    databases.read("read_heartbeats.cinder", {})
+    databases.check()
+    file = sqlfile.load("volume_abandoned.cinder")
+    assert [text for text in sent if text.startswith("START")] == [start] * 3
+    sent.clear()
+    databases.preview("volume_abandoned.cinder", dict.fromkeys(file.params, "x"))
+    assert sent[0] == "START TRANSACTION READ ONLY"
+    databases.dispose()
 
 
 @pytest.mark.parametrize(
