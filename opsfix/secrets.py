@@ -8,6 +8,13 @@ from typing import Any
 
 #: Up to the last @ of the word: a password may hold / and @ unquoted, and too much hidden is better than too little.
 _IN_URL = re.compile(r"(?P<head>[a-z][\w+.-]*://[^\s:/@]*):\S+@", re.IGNORECASE)
+_IN_QUERY = re.compile(r"(?P<head>[?&](?:password|passwd|ssl_key_password)=)[^&#\s\"']+", re.IGNORECASE)
+#: In JSON, in Python's words for it, and in JSON inside of JSON; a text that was cut off has no end.
+_IN_PAIR = re.compile(
+    r"""(?P<head>(?P<quote>\\*["'])[\w-]*(?:password|passwd|adminpass|secret|token)(?P=quote)\s*:\s*)"""
+    r"""(?:(?P<mark>\\*["']).*?(?:(?<!\\)(?P=mark)|\Z)|[^\s,{}\[\]"'\\]+)""",
+    re.IGNORECASE | re.DOTALL,
+)
 _COLUMNS = frozenset({
     "connection_info", "connector", "provider_auth", "provider_location", "encryption_key_id", "transport_url",
     "database_connection", "user_data", "key_data", "admin_pass", "token", "token_hash", "value",
@@ -16,8 +23,9 @@ MASK = "***"
 
 
 def masked(text: str) -> str:
-    """The text with the password of every URL replaced."""
-    return _IN_URL.sub(rf"\g<head>:{MASK}@", text)
+    """The text without the passwords of URLs, of their options, and of JSON's pairs."""
+    text = _IN_QUERY.sub(rf"\g<head>{MASK}", _IN_URL.sub(rf"\g<head>:{MASK}@", text))
+    return _IN_PAIR.sub(rf"\g<head>\g<quote>{MASK}\g<quote>", text)
 
 
 def masked_row(row: Mapping[str, Any]) -> dict[str, Any]:
