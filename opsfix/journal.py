@@ -67,13 +67,18 @@ _TYPES: tuple[tuple[type, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
 
 
 def state_dir(given: str | None) -> Path:
-    """Where runs are kept: the given directory, root's /var/lib/opsfix, else the user's XDG state."""
+    """Where runs are kept: the given directory, root's /var/lib/opsfix, else the user's XDG state.
+
+    Raises ConfigError for a user who has no home.
+    """
     if given:
         return Path(given)
     if os.geteuid() == 0:
         return Path("/var/lib/opsfix")
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "opsfix"
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "opsfix"
+    except RuntimeError:
+        raise ConfigError("there is no home directory to keep the journal in: name a place with --state-dir") from None
 
 
 class Journal:
@@ -90,6 +95,8 @@ class Journal:
             _private(root)
             _private(root / "runs")
             self.path.mkdir(mode=0o700)
+            _sync(root)
+            _sync(root / "runs")
             self._file = os.open(self.path / "journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as e:
             raise ConfigError(f"the journal cannot be kept in {root} ({e.strerror}): name another place with --state-dir") from e
@@ -103,7 +110,7 @@ class Journal:
         line = json.dumps({"time": now(), "event": event} | encode(data), ensure_ascii=False) + "\n"
         with self._lock:
             try:
-                _write(self._file, line.encode())
+                _write(self._file, _utf8(line))
             except OSError as e:
                 raise JournalError(f"the journal {self.path} cannot be written ({e.strerror}): nothing more was changed") from e
             self._written += 1
@@ -135,18 +142,28 @@ class Journal:
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             try:
-                _write(descriptor, json.dumps(encode(content), ensure_ascii=False, indent=1).encode())
+                _write(descriptor, _utf8(json.dumps(encode(content), ensure_ascii=False, indent=1)))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
             part.rename(path)
-            directory = os.open(self.path, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            _sync(self.path)
         except OSError as e:
             raise JournalError(f"the journal {self.path} cannot be written ({e.strerror})") from e
+
+
+def _sync(directory: Path) -> None:
+    """Let what was made in the directory survive a loss of power."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _utf8(text: str) -> bytes:
+    """What UTF-8 has not, as in an argument that was none, becomes JSON's own escape and reads back as it was."""
+    return text.encode(errors="backslashreplace")
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -168,7 +185,7 @@ def _user() -> str:
 @contextmanager
 def host_lock(root: Path, cloud: str) -> Iterator[None]:
     """Keep other runs of this host off the same cloud; raises LockedError when one is at work."""
-    path = root / f"lock-{hashlib.sha256(cloud.encode()).hexdigest()[:12]}"
+    path = root / f"lock-{hashlib.sha256(_utf8(cloud)).hexdigest()[:12]}"
     try:
         _private(root)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -98,6 +98,26 @@ def test_a_record_is_on_disk_when_the_call_returns(tmp_path: Path, monkeypatch: 
     assert [line["event"] for line in lines(journal)] == ["a", "b"]
 
 
+def test_the_run_itself_survives_a_loss_of_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[str] = set()
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.add(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+    journal = make(tmp_path)
+    assert {str(tmp_path), str(tmp_path / "runs"), str(journal.path)} <= synced
+
+
+def test_text_that_was_no_utf_8_is_kept(tmp_path: Path) -> None:
+    argument = os.fsdecode(b"volume-\xff")
+    journal = Journal(tmp_path, "volume unstick", "commit", [argument], "cloud")
+    journal.record("api-before", what=argument)
+    journal.close({"name": argument})
+    assert json.loads((journal.path / "run.json").read_text())["arguments"] == [argument]
+    assert lines(journal)[0]["what"] == argument
+    assert json.loads((journal.path / "report.json").read_text())["name"] == argument
+    with host_lock(tmp_path, argument):
+        pass
+
+
 def test_several_threads_lose_nothing(tmp_path: Path) -> None:
     journal = make(tmp_path)
     threads = [
@@ -151,6 +171,11 @@ def test_a_report_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     assert not (journal.path / "report.json").exists()
 
 
+def homeless() -> Path:
+    """What pathlib does for a user that no passwd knows, without HOME."""
+    raise RuntimeError("Could not determine home directory.")
+
+
 def test_the_state_is_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -159,6 +184,9 @@ def test_the_state_is_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     assert state_dir(None) == tmp_path / ".local" / "state" / "opsfix"
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(ConfigError, match="--state-dir"):
+        state_dir(None)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert state_dir(None) == Path("/var/lib/opsfix")
 
