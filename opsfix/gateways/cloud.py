@@ -18,6 +18,7 @@ from keystoneauth1 import exceptions as auth_errors
 from novaclient import client as nova_client
 from novaclient import exceptions as nova_errors
 from openstack import exceptions as sdk_errors
+from openstack.utils import maximum_supported_microversion
 from requests import exceptions as http_errors
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -26,6 +27,8 @@ from opsfix.resources import Attachment, Mapping, Migration, Server, Service, Vo
 
 T = TypeVar("T")
 PAGE = 1000
+#: What the reads below need at most; an older cloud is asked by its own newest. Nova's 2.69 shows servers of a cell that is down.
+NEWEST = {"block_storage": "3.71", "compute": "2.69"}
 
 #: The set-up is wrong, whatever is asked: no credentials, no catalogue entry, a refused login, no such certificate.
 _SETUP_ERRORS = (
@@ -145,6 +148,26 @@ class OpenStackCloud:
             "2.89", session=self._sdk.session, endpoint_override=self._sdk.compute.get_endpoint()
         )
 
+    @cached_property
+    def _microversions(self) -> dict[str, str | None]:
+        return {name: maximum_supported_microversion(getattr(self._sdk, name), newest) for name, newest in NEWEST.items()}
+
+    def _body(self, service: str, path: str, query: dict[str, Any]) -> Any:
+        """What a service answers, as it is: the SDK's resources take longer to make than the answer takes to send."""
+        answer = getattr(self._sdk, service).get(path, params=query, microversion=self._microversions[service])
+        sdk_errors.raise_from_response(answer)
+        return answer.json()
+
+    def _all(self, service: str, path: str, key: str, **query: Any) -> Iterator[Any]:
+        """A listing of every project, page by page, until the service names no next one."""
+        asked = {k: v for k, v in query.items() if v is not None} | {"all_tenants": "True", "limit": PAGE}
+        while True:
+            body = self._body(service, path, asked)
+            yield from body[key]
+            if not body[key] or all(link["rel"] != "next" for link in body.get(f"{key}_links", ())):
+                return
+            asked["marker"] = body[key][-1]["id"]
+
     def connect(self) -> None:
         """Log in and find the endpoints now; raises ConfigError that says what is missing."""
         try:
@@ -152,7 +175,7 @@ class OpenStackCloud:
             for name in ("compute", "block_storage"):
                 if not _read(lambda name=name: getattr(self._sdk, name).get_endpoint()):  # type: ignore[misc]
                     raise ConfigError(f"the service catalogue has no {name.replace('_', '-')} endpoint in this region")
-            self._cinder  # noqa: B018  (made here: cached_property is not meant for several threads at once)
+            self._microversions, self._cinder  # noqa: B018  (made here: cached_property is not meant for several threads at once)
         except (CloudRefused, CloudUnknown) as e:
             raise ConfigError(f"the cloud cannot be reached: {e}") from e
 
@@ -175,32 +198,24 @@ class OpenStackCloud:
 
     def volume(self, volume_id: str) -> Volume | None:
         """See ports.Cloud."""
-        return _one(lambda: _volume(self._sdk.block_storage.get_volume(volume_id)))
+        return _one(lambda: _volume(self._body("block_storage", f"/volumes/{volume_id}", {})["volume"]))
 
     def volumes(self, *, status: str | None = None, name: str | None = None) -> Iterator[Volume]:
         """See ports.Cloud."""
-        query = {k: v for k, v in (("status", status), ("name", name)) if v is not None}
-        return _paged(
-            lambda: self._sdk.block_storage.volumes(details=True, all_projects=True, limit=PAGE, **query), _volume
-        )
+        return _paged(lambda: self._all("block_storage", "/volumes/detail", "volumes", status=status, name=name), _volume)
 
     def attachments(self, *, volume_id: str | None = None) -> Iterator[Attachment]:
         """See ports.Cloud."""
-        query = {"volume_id": volume_id} if volume_id else {}
-        listing = self._sdk.block_storage.attachments
-        return _paged(
-            lambda: listing(details=volume_id is not None, all_projects=True, limit=PAGE, **query), _attachment
-        )
+        path = "/attachments/detail" if volume_id else "/attachments"
+        return _paged(lambda: self._all("block_storage", path, "attachments", volume_id=volume_id), _attachment)
 
     def server(self, server_id: str) -> Server | None:
         """See ports.Cloud."""
-        return _one(lambda: _server(self._sdk.compute.get_server(server_id)))
+        return _one(lambda: _server(self._body("compute", f"/servers/{server_id}", {})["server"]))
 
     def servers(self) -> Iterator[Server]:
         """See ports.Cloud."""
-        for server in _paged(
-            lambda: self._sdk.compute.servers(details=True, all_projects=True, limit=PAGE), _server
-        ):
+        for server in _paged(lambda: self._all("compute", "/servers/detail", "servers"), _server):
             if not server.answered:
                 raise CloudUnknown(f"the cell of server {server.id} is down, so the listing of servers is not complete")
             yield server
@@ -281,43 +296,47 @@ def _one(get: Callable[[], T]) -> T | None:
         raise
 
 
-def _volume(v: Any) -> Volume:
+def _volume(v: dict[str, Any]) -> Volume:
     return Volume(
-        id=v.id,
-        name=v.name or "",
-        project_id=v.project_id or "",
-        status=v.status,
-        migration_status=v.migration_status,
-        host=v.host,
-        multiattach=bool(v.is_multiattach),
-        group_id=v.group_id or v.consistency_group_id,
-        size_gib=int(v.size or 0),
-        created_at=_time(v.created_at),
-        updated_at=_time(v.updated_at),
-        hosts=tuple((a["attachment_id"], a.get("host_name")) for a in v.attachments or []),
+        id=v["id"],
+        name=v.get("name") or "",
+        project_id=v.get("os-vol-tenant-attr:tenant_id") or "",
+        status=v["status"],
+        migration_status=v.get("os-vol-mig-status-attr:migstat"),
+        host=v.get("os-vol-host-attr:host"),
+        multiattach=bool(v.get("multiattach")),
+        group_id=v.get("group_id") or v.get("consistencygroup_id"),
+        size_gib=int(v.get("size") or 0),
+        created_at=_time(v.get("created_at")),
+        updated_at=_time(v.get("updated_at")),
+        hosts=tuple((a["attachment_id"], a.get("host_name")) for a in v.get("attachments") or []),
     )
 
 
-def _attachment(a: Any) -> Attachment:
+def _attachment(a: dict[str, Any]) -> Attachment:
     return Attachment(
-        id=a.id, volume_id=a.volume_id, status=a.status, server_id=a.instance or None, connected=bool(a.connection_info)
+        id=a["id"],
+        volume_id=a["volume_id"],
+        status=a["status"],
+        server_id=a.get("instance") or None,
+        connected=bool(a.get("connection_info")),
     )
 
 
-def _server(s: Any) -> Server:
+def _server(s: dict[str, Any]) -> Server:
     return Server(
-        id=s.id,
-        name=s.name or "",
-        project_id=s.project_id or "",
-        vm_state=s.vm_state,
-        task_state=s.task_state,
-        power_state=s.power_state,
-        host=s.compute_host,
-        locked=bool(s.is_locked),
-        root_device=s.root_device_name,
-        volume_ids=tuple(v["id"] for v in s.attached_volumes or []),
-        updated_at=_time(s.updated_at),
-        answered=s.status != "UNKNOWN",
+        id=s["id"],
+        name=s.get("name") or "",
+        project_id=s.get("tenant_id") or "",
+        vm_state=s.get("OS-EXT-STS:vm_state"),
+        task_state=s.get("OS-EXT-STS:task_state"),
+        power_state=s.get("OS-EXT-STS:power_state"),
+        host=s.get("OS-EXT-SRV-ATTR:host"),
+        locked=bool(s.get("locked")),
+        root_device=s.get("OS-EXT-SRV-ATTR:root_device_name"),
+        volume_ids=tuple(v["id"] for v in s.get("os-extended-volumes:volumes_attached") or []),
+        updated_at=_time(s.get("updated")),
+        answered=s["status"] != "UNKNOWN",
     )
 
 
