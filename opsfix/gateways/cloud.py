@@ -129,13 +129,16 @@ class OpenStackCloud:
     def _sdk(self) -> Any:
         logging.getLogger("keystoneauth.identity").setLevel(logging.ERROR)
         try:
-            return openstack.connect(
+            connection = openstack.connect(
                 cloud=self._cloud, region_name=self._region, app_name="opsfix", api_timeout=self._timeout,
             )
         except _CLIENT_ERRORS as e:
             raise ConfigError(
                 f"no usable cloud ({_told(e)}): set OS_CLOUD or --os-cloud for clouds.yaml, or the OS_* variables"
             ) from e
+        for adapter in connection.session.session.adapters.values():  # ten are kept otherwise, and each further one is made anew
+            adapter.init_poolmanager(connections=10, maxsize=max(10, self._workers))
+        return connection
 
     @cached_property
     def _cinder(self) -> Any:
