@@ -23,7 +23,7 @@ SERVER = {
 def volumes(lab: Lab, count: int) -> list[str]:
     """Ids of this many free volumes, made through the API."""
     storage = lab.api.block_storage
-    have = [v.id for v in storage.volumes(details=False, all_projects=True) if v.name.startswith("bench-")]
+    have = [v.id for v in storage.volumes(details=False, all_projects=True, status="available") if v.name.startswith("bench-")]
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(
             lambda n: storage.create_volume(name=f"bench-{n:03}", size=1, volume_type="fake").id, range(len(have), count)
