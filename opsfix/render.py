@@ -9,7 +9,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from textwrap import indent
 from typing import Any
 
 from opsfix.model import Item, Report, Result
@@ -35,18 +34,18 @@ def render_report(report: Report, form: str) -> str:
 
 
 def _steps(item: Item) -> str:
-    lines = [f"\n{item.type} {item.id}:"]
+    lines = [f"\n{item.type} {printable(item.id)}:"]
     for step in item.steps:
-        lines.append(f"  [{step.result}] {step.what}{': ' if step.detail else ''}{step.detail}")
+        lines.append(f"  [{step.result}] {_cell(step.what)}{': ' if step.detail else ''}{_cell(step.detail)}")
         if step.statement:
-            lines.append(indent(step.statement, "      "))
+            lines += [f"      {printable(line)}" for line in step.statement.split("\n")]
         when = "now" if step.result is Result.DRY_RUN else "before"
         lines += [f"      row {when}: {_row(row)}" for row in step.before or ()]
     return "\n".join(lines) + "\n"
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k}={v}" for k, v in row.items() if v is not None)
+    return printable(", ".join(f"{k}={v}" for k, v in row.items() if v is not None))
 
 
 def _counts(report: Report) -> str:
@@ -64,18 +63,23 @@ def structured(value: Mapping[str, Any], form: str) -> str:
 
 
 def flat(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str) -> str:
-    """CSV with a header, or bare values separated by blanks."""
+    """CSV with a header and the values as they are, or bare values separated by blanks."""
     if form == "value":
         return "".join(" ".join(_cell(row[c]) or "-" for c in columns) + "\n" for row in rows)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_cell(row[c]) for c in columns] for row in rows)
+    writer.writerows(["" if row[c] is None else row[c] for c in columns] for row in rows)
     return out.getvalue()
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    return "" if value is None else printable(" ".join(str(value).split()))
+
+
+def printable(text: str) -> str:
+    """One line that a terminal shows and does not obey: names are what tenants wrote."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

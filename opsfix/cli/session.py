@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import logging
 import sys
 from contextlib import suppress
@@ -61,8 +63,22 @@ def _logging(given: dict[str, Any]) -> None:
 def write(text: str) -> None:
     """The result, to stdout; a reader that went away is no error of ours."""
     with suppress(BrokenPipeError):
-        sys.stdout.write(text)
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding
+            sys.stdout.write(text.encode(encoding, "opsfix.escape").decode(encoding))
         sys.stdout.flush()
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """What the terminal's encoding has not, escaped as JSON does it, so that JSON stays JSON."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(json.dumps(c)[1:-1] for c in error.object[error.start:error.end]), error.end
+
+
+codecs.register_error("opsfix.escape", _escape)
 
 
 def warn(text: str) -> None:
