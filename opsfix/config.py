@@ -1,14 +1,18 @@
 """Where opsfix finds its cloud: every setting knows where it came from.
 
 In this order: options, ``OPSFIX_*`` variables, ``--config`` or /etc/opsfix/opsfix.toml, then ~/.config/opsfix/opsfix.toml,
-and for databases last the services' own files, read with oslo.config as the services read them.
+and for databases last the services' own files, read with oslo.config as the services read them. The first that has a
+value wins, value by value. What exists and may not be read is told, never taken for absent.
 """
 
 from __future__ import annotations
 
+import errno
+import math
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,9 @@ SETTINGS: dict[str, tuple[Any, str]] = {
     "deadline": (60.0, "seconds for an accepted change to show"),
     "workers": (8, "API calls in flight"),
 }
+_KIND = re.compile(r"(\w+)(\+\w+)?://")
+#: The files that were read, each with its content.
+Files = Sequence[tuple[Path, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings. ``databases`` maps a name of SERVICE_FILES to its URL."""
+    """All settings. ``databases`` maps a name of SERVICE_FILES to its URL, or to None with the reason as its origin.
+
+    ``warnings`` are for people, once a run.
+    """
 
     values: Mapping[str, Value] = field(default_factory=dict)
     databases: Mapping[str, Value] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
@@ -65,37 +76,62 @@ def read_settings(
 ) -> Settings:
     """Merge all sources. ``options`` are those given on the command line; None is not given.
 
-    Raises ConfigError for a file that cannot be read or a value that cannot be meant, naming both.
+    Raises ConfigError for a file that is named and cannot be read or a value that cannot be meant, naming both.
     """
-    path, content = _file(config, environ)
-    values = {name: _setting(name, options, environ, path, content) for name in SETTINGS}
-    databases = dict(_databases(environ, path, content))
+    files, unread = _files(config, environ)
+    values = {name: _setting(name, options, environ, files) for name in SETTINGS}
+    databases = dict(_databases(environ, files))
     root = Path(str(values["services_conf_dir"].value))
     for name, found in _discovered(root, required=values["services_conf_dir"].origin != "default"):
         databases.setdefault(name, found)
-    return Settings(values, databases)
+    origins = dict.fromkeys(d.origin for d in databases.values() if d.origin.startswith("not readable"))
+    return Settings(values, databases, [*unread, *(f"{origin}: its databases count as not configured" for origin in origins)])
 
 
-def _file(config: str | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
+def home() -> Path | None:
+    """The user's home, None for a user without one (cron, containers)."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def _files(config: str | None, environ: Mapping[str, str]) -> tuple[Files, list[str]]:
     given = config or environ.get("OPSFIX_CONFIG")
-    home = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    candidates = [Path(given)] if given else [SYSTEM_FILE, Path(home) / "opsfix" / "opsfix.toml"]
-    for path in candidates:
+    if given:
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            if given:
-                raise ConfigError(f"the configuration file {path} does not exist") from None
-            continue
-        except OSError as e:
-            if not given and isinstance(e, PermissionError):
-                continue
-            raise ConfigError(f"the configuration file {path} cannot be read: {e.strerror}") from e
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-            raise ConfigError(f"the configuration file {path} is not TOML: {e}") from e
-        _known(path, content)
-        return path, content
-    return None, {}
+            content = _read(Path(given))
+        except PermissionError as e:
+            raise ConfigError(f"the configuration file {given} cannot be read: {e.strerror}") from e
+        if content is None:
+            raise ConfigError(f"the configuration file {given} does not exist")
+        return [(Path(given), content)], []
+    base = environ.get("XDG_CONFIG_HOME") or ((found := home()) and found / ".config")
+    read, unread = [], []
+    for path in [SYSTEM_FILE, *([Path(base) / "opsfix" / "opsfix.toml"] if base else [])]:
+        try:
+            content = _read(path)
+        except PermissionError:
+            unread.append(f"not readable: {path}: what it sets is not used")
+        else:
+            read += [(path, content)] if content is not None else []
+    return read, unread
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The file's settings, None when there is no such file; raises PermissionError."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:
+        raise
+    except OSError as e:
+        raise ConfigError(f"the configuration file {path} cannot be read: {e.strerror}") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise ConfigError(f"the configuration file {path} is not TOML: {e}") from e
+    _known(path, content)
+    return content
 
 
 def _known(path: Path, content: Mapping[str, Any]) -> None:
@@ -105,16 +141,18 @@ def _known(path: Path, content: Mapping[str, Any]) -> None:
     strange = set(content) - set(SETTINGS) - {"databases"} | {f"databases.{d}" for d in set(databases) - set(SERVICE_FILES)}
     if strange:
         raise ConfigError(f"{path}: unknown settings: {', '.join(sorted(strange))}")
+    wrong = [d for d, url in databases.items() if not isinstance(url, str)]
+    if wrong:
+        raise ConfigError(f"{path}: databases.{wrong[0]} must be the text of a URL")
 
 
-def _setting(
-    name: str, options: Mapping[str, Any], environ: Mapping[str, str], path: Path | None, content: Mapping[str, Any]
-) -> Value:
+def _setting(name: str, options: Mapping[str, Any], environ: Mapping[str, str], files: Files) -> Value:
     default = SETTINGS[name][0]
     variable = f"OPSFIX_{name.upper()}"
     if options.get(name) is not None:
         return Value(options[name], f"option --{name.replace('_', '-')}")
-    for found, origin in ((environ.get(variable), f"variable {variable}"), (content.get(name), f"file {path}")):
+    sources = [(environ.get(variable), f"variable {variable}"), *((c.get(name), f"file {path}") for path, c in files)]
+    for found, origin in sources:
         if found not in (None, ""):
             return Value(_typed(name, found, default, origin), origin)
     return Value(default, "default")
@@ -122,55 +160,77 @@ def _setting(
 
 def _typed(name: str, found: Any, default: Any, origin: str) -> Any:
     if not isinstance(default, (int, float)):
-        return str(found)
+        if not isinstance(found, str):
+            raise ConfigError(f"{name} must be a text, not {found!r} ({origin})")
+        return found
     try:
         number = type(default)(found)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = type(default)(0)
-    if number <= 0:
-        raise ConfigError(f"{name} must be a positive number, not {found!r} ({origin})")
+    if number <= 0 or not math.isfinite(number) or isinstance(found, bool) or (isinstance(found, float) and number != found):
+        raise ConfigError(f"{name} must be a positive {'number' if isinstance(default, float) else 'integer'}, not {found!r} ({origin})")
     return number
 
 
-def _databases(
-    environ: Mapping[str, str], path: Path | None, content: Mapping[str, Any]
-) -> Iterator[tuple[str, Value]]:
+def _databases(environ: Mapping[str, str], files: Files) -> Iterator[tuple[str, Value]]:
     for name in SERVICE_FILES:
         variable = f"OPSFIX_DATABASE_{name.upper()}"
-        if environ.get(variable):
-            yield name, Value(environ[variable], f"variable {variable}")
-        elif name in content.get("databases", {}):
-            yield name, Value(str(content["databases"][name]), f"file {path}")
+        sources = [(environ.get(variable), f"variable {variable}")]
+        sources += [(content.get("databases", {}).get(name), f"file {path}") for path, content in files]
+        found = next((Value(url, origin) for url, origin in sources if url), None)
+        if found:
+            yield name, found
 
 
 def _discovered(root: Path, *, required: bool) -> Iterator[tuple[str, Value]]:
-    if required and not root.is_dir():
+    if required and not _is_directory(root):
         raise ConfigError(f"the directory of the services' files {root} does not exist")
     for name, (service, file, group) in SERVICE_FILES.items():
-        path = next((p for p in (root / service / file, root / file) if _readable(p)), None)
-        connection = _connection(path, group) if path else None
-        if connection:
-            yield name, Value(connection, f"[{group}]connection in {path}")
+        for path in (root / service / file, root / file):
+            try:
+                if not path.is_file():
+                    continue
+                connection = _connection(path, group)
+            except PermissionError as e:
+                yield name, Value(None, f"not readable: {e.filename or path}")
+            else:
+                if connection:
+                    yield name, _usable(connection, f"[{group}]connection in {path}", path)
+            break
 
 
-def _readable(path: Path) -> bool:
+def _is_directory(path: Path) -> bool:
     try:
-        return path.is_file() and os.access(path, os.R_OK)
-    except OSError:
-        return False
+        return path.is_dir()
+    except PermissionError:
+        return True  # each of its files will be told as not readable
+
+
+def _usable(connection: str, origin: str, path: Path) -> Value:
+    """A service's connection; one to another kind of database, as a package's default of SQLite, is not opsfix's."""
+    kind = _KIND.match(connection)
+    if kind and kind[1] not in ("mysql", "mariadb"):
+        return Value(None, f"not usable: {kind[1]} in {path}")
+    return Value(connection, origin)
 
 
 def _connection(path: Path, group: str) -> str | None:
-    """``connection`` as the service would read it: its file and the directory of drop-ins beside it."""
+    """``connection`` as the service would read it: its file and the directory of drop-ins beside it.
+
+    Raises PermissionError when one of them may not be read: it might have the value that counts.
+    """
     from oslo_config import cfg
 
     conf = cfg.ConfigOpts()
     conf.register_opt(cfg.StrOpt("connection", deprecated_name="sql_connection"), group)
     conf.register_opt(cfg.StrOpt("my_ip", default="127.0.0.1"))
     conf.register_opt(cfg.HostAddressOpt("host", default="localhost"))
-    drop_ins = [str(d) for d in (path.parent / f"{path.name}.d", path.with_suffix(".d")) if d.is_dir()]
+    drop_ins = [d for d in (path.parent / f"{path.name}.d", path.with_suffix(".d")) if d.is_dir()]
+    for each in (path, *drop_ins, *(file for d in drop_ins for file in d.glob("*.conf"))):
+        if not os.access(each, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(each))
     try:
-        conf(args=[], project="opsfix-reads", default_config_files=[str(path)], default_config_dirs=drop_ins)
+        conf(args=[], project="opsfix-reads", default_config_files=[str(path)], default_config_dirs=[str(d) for d in drop_ins])
         return conf[group].connection or None
     except cfg.Error as e:
         raise ConfigError(f"{path} cannot be read as the service reads it: {str(e).splitlines()[0]}") from None

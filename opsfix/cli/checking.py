@@ -18,7 +18,12 @@ def checks(cloud: OpenStackCloud, settings: Settings) -> Iterator[dict[str, Any]
     api = _tried("api", lambda: _api(cloud))
     yield api
     for name in SERVICE_FILES:
-        if settings.database(name) is None:
+        value = settings.databases.get(name)
+        if value and value.origin.startswith("not readable"):
+            yield {"name": f"databases.{name}", "result": "failed", "detail": value.origin}
+        elif value and value.value is None:
+            yield {"name": f"databases.{name}", "result": "not configured", "detail": value.origin}
+        elif value is None:
             yield {"name": f"databases.{name}", "result": "not configured", "detail": "fallbacks that need it are refused"}
         elif name != "nova":
             yield _tried(f"databases.{name}", lambda name=name: _database(settings, name))  # type: ignore[misc]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from opsfix.cli import options, session
+from opsfix.errors import ConfigError
+
+if TYPE_CHECKING:
+    from opsfix.config import Settings, Value
 
 
 @click.group("config", context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,17 +23,18 @@ def group() -> None:
 @click.pass_context
 def show(ctx: click.Context, /, output: str) -> None:
     """Print every setting with its origin, passwords masked."""
-    from opsfix import journal
-    from opsfix.config import SERVICE_FILES, SETTINGS
+    from opsfix.config import SERVICE_FILES, SETTINGS, Value
     from opsfix.secrets import masked
 
     found = session.settings(ctx)
-    rows = [{"name": n, "value": found.values[n].value, "origin": found.values[n].origin} for n in SETTINGS]
-    rows[list(SETTINGS).index("state_dir")]["value"] = str(journal.state_dir(found["state_dir"]))
+    for text in found.warnings:
+        session.warn(f"warning: {text}")
+    values = {**found.values, "state_dir": _state_dir(found)}
+    rows = [{"name": n, "value": values[n].value, "origin": values[n].origin} for n in SETTINGS]
+    databases = {n: found.databases.get(n, Value(None, "not configured")) for n in SERVICE_FILES}
     rows += [
-        {"name": f"databases.{n}", "value": masked(d.value) if (d := found.databases.get(n)) else None,
-         "origin": d.origin if (d := found.databases.get(n)) else "not configured"}
-        for n in SERVICE_FILES
+        {"name": f"databases.{n}", "value": d.value and masked(d.value), "origin": masked(d.origin)}
+        for n, d in databases.items()
     ]
     _print(rows, ("name", "value", "origin"), "opsfix.config/1", "settings", output)
 
@@ -42,9 +47,22 @@ def check(ctx: click.Context, /, output: str) -> None:
     from opsfix.cli.checking import checks
 
     found = session.settings(ctx)
+    for text in found.warnings:
+        session.warn(f"warning: {text}")
     rows = list(checks(session.cloud(ctx, found), found))
     _print(rows, ("name", "result", "detail"), "opsfix.config-check/1", "checks", output)
     ctx.exit(3 if any(row["result"] == "failed" for row in rows) else 0)
+
+
+def _state_dir(found: Settings) -> Value:
+    from opsfix import journal
+    from opsfix.config import Value
+
+    given = found.values["state_dir"]
+    try:
+        return Value(str(journal.state_dir(given.value)), given.origin)
+    except ConfigError as e:
+        return Value(None, str(e))
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], schema: str, key: str, output: str) -> None:
