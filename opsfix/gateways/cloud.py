@@ -27,6 +27,8 @@ from opsfix.resources import Attachment, Mapping, Migration, Server, Service, Vo
 
 T = TypeVar("T")
 PAGE = 1000
+#: No service limits its pages to so few.
+FEW = 10
 #: What the reads below need at most; an older cloud is asked by its own newest. Nova's 2.69 shows servers of a cell that is down.
 NEWEST = {"block_storage": "3.71", "compute": "2.69"}
 
@@ -161,13 +163,18 @@ class OpenStackCloud:
         sdk_errors.raise_from_response(answer)
         return answer.json()
 
-    def _all(self, service: str, path: str, key: str, **query: Any) -> Iterator[Any]:
-        """A listing of every project, page by page, until the service names no next one."""
+    def _all(self, service: str, path: str, key: str, *, unlinked: int | None = None, **query: Any) -> Iterator[Any]:
+        """A listing of every project, page by page, until the service names no next one.
+
+        Where it never names one, ``unlinked`` is the length below which a page is the last: 1 is sure, for a page may
+        be as short as the service's own limit makes it.
+        """
         asked = {k: v for k, v in query.items() if v is not None} | {"all_tenants": "True", "limit": PAGE}
         while True:
             body = self._body(service, path, asked)
             yield from body[key]
-            if not body[key] or all(link["rel"] != "next" for link in body.get(f"{key}_links", ())):
+            named = any(link["rel"] == "next" for link in body.get(f"{key}_links", ()))
+            if not body[key] or (not named if unlinked is None else len(body[key]) < unlinked):
                 return
             asked["marker"] = body[key][-1]["id"]
 
@@ -209,8 +216,8 @@ class OpenStackCloud:
 
     def attachments(self, *, volume_id: str | None = None) -> Iterator[Attachment]:
         """See ports.Cloud."""
-        path = "/attachments/detail" if volume_id else "/attachments"
-        return _paged(lambda: self._all("block_storage", path, "attachments", volume_id=volume_id), _attachment)
+        path, last = ("/attachments/detail", FEW) if volume_id else ("/attachments", 1)
+        return _paged(lambda: self._all("block_storage", path, "attachments", unlinked=last, volume_id=volume_id), _attachment)
 
     def server(self, server_id: str) -> Server | None:
         """See ports.Cloud."""
