@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import openstack
 from cinderclient import client as cinder_client
@@ -20,6 +20,7 @@ from novaclient import exceptions as nova_errors
 from openstack import exceptions as sdk_errors
 from openstack.utils import maximum_supported_microversion
 from requests import exceptions as http_errors
+from requests.adapters import HTTPAdapter
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError
@@ -138,8 +139,9 @@ class OpenStackCloud:
             raise ConfigError(
                 f"no usable cloud ({_told(e)}): set OS_CLOUD or --os-cloud for clouds.yaml, or the OS_* variables"
             ) from e
-        for adapter in connection.session.session.adapters.values():  # ten are kept otherwise, and each further one is made anew
-            adapter.init_poolmanager(connections=10, maxsize=max(10, self._workers))
+        for adapter in connection.session.session.adapters.values():
+            # ten connections are kept otherwise, and each further one is made anew
+            cast("HTTPAdapter", adapter).init_poolmanager(connections=10, maxsize=max(10, self._workers))
         return connection
 
     @cached_property
