@@ -1,8 +1,8 @@
 """Where opsfix finds its cloud: every setting knows where it came from.
 
-In this order: options, ``OPSFIX_*`` variables, ``--config`` or /etc/opsfix/opsfix.toml, then ~/.config/opsfix/opsfix.toml,
-and for databases last the services' own files, read with oslo.config as the services read them. The first that has a
-value wins, value by value. What exists and may not be read is told, never taken for absent.
+In this order: options, ``OPSFIX_*`` variables, ``--config`` or /etc/opsfix/opsfix.toml, then
+~/.config/opsfix/opsfix.toml, and for databases last the services' own files, read with oslo.config as the services read
+them. The first that has a value wins, value by value. What exists and may not be read is told, never taken for absent.
 """
 
 from __future__ import annotations
@@ -84,8 +84,11 @@ def read_settings(
     root = Path(str(values["services_conf_dir"].value))
     for name, found in _discovered(root, required=values["services_conf_dir"].origin != "default"):
         databases.setdefault(name, found)
-    origins = dict.fromkeys(d.origin for d in databases.values() if d.origin.startswith("not readable"))
-    return Settings(values, databases, [*unread, *(f"{origin}: its databases count as not configured" for origin in origins)])
+    unread += dict.fromkeys(
+        f"{d.origin}: its databases count as not configured"
+        for d in databases.values() if d.origin.startswith("not readable")
+    )
+    return Settings(values, databases, unread)
 
 
 def home() -> Path | None:
@@ -163,12 +166,15 @@ def _typed(name: str, found: Any, default: Any, origin: str) -> Any:
         if not isinstance(found, str):
             raise ConfigError(f"{name} must be a text, not {found!r} ({origin})")
         return found
+    kind = type(default)
     try:
-        number = type(default)(found)
+        number = kind(found)
     except (TypeError, ValueError, OverflowError):
-        number = type(default)(0)
-    if number <= 0 or not math.isfinite(number) or isinstance(found, bool) or (isinstance(found, float) and number != found):
-        raise ConfigError(f"{name} must be a positive {'number' if isinstance(default, float) else 'integer'}, not {found!r} ({origin})")
+        number = kind(0)
+    cut = isinstance(found, bool) or (isinstance(found, float) and number != found)
+    if cut or number <= 0 or not math.isfinite(number):
+        what = "number" if kind is float else "integer"
+        raise ConfigError(f"{name} must be a positive {what}, not {found!r} ({origin})")
     return number
 
 
@@ -230,7 +236,10 @@ def _connection(path: Path, group: str) -> str | None:
         if not os.access(each, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(each))
     try:
-        conf(args=[], project="opsfix-reads", default_config_files=[str(path)], default_config_dirs=[str(d) for d in drop_ins])
+        conf(
+            args=[], project="opsfix-reads", default_config_files=[str(path)],
+            default_config_dirs=[str(d) for d in drop_ins],
+        )
         return conf[group].connection or None
     except cfg.Error as e:
         raise ConfigError(f"{path} cannot be read as the service reads it: {str(e).splitlines()[0]}") from None

@@ -148,7 +148,9 @@ class CloudLock:
                 except exc.SQLAlchemyError:
                     ours = 0
                 if ours != 1:
-                    raise LockedError(f"the cloud's lock was lost ({where}): another run may be at work; nothing more was changed")
+                    raise LockedError(
+                        f"the cloud's lock was lost ({where}): another run may be at work; nothing more was changed"
+                    )
 
     def take(self, held: ExitStack, database: Database) -> None:
         """Take it through the configured URL, then on every other node of the cluster that can be reached."""
@@ -177,7 +179,8 @@ class CloudLock:
 
     def _at(self, held: ExitStack, url: sa.URL, database: Database, seconds: int) -> tuple[sa.Connection, Server]:
         """Take it on one server, once; a transaction keeps a proxy that splits reads from writes on its writer."""
-        connection = connect(engine(url, str(database), connect_seconds=seconds, poolclass=sa.NullPool), str(database))
+        made = engine(url, str(database), connect_seconds=seconds, seconds=10, poolclass=sa.NullPool)
+        connection = connect(made, str(database))
         held.callback(_let_go, connection)
         connection.exec_driver_sql("SET SESSION wait_timeout = 86400")
         connection.exec_driver_sql("START TRANSACTION")
@@ -241,7 +244,7 @@ def _node(url: sa.URL, address: str) -> sa.URL | None:
 
 def _server(connection: sa.Connection) -> Server:
     status = connection.exec_driver_sql("SHOW STATUS LIKE 'wsrep_gcomm_uuid'").all()
-    return tuple(connection.exec_driver_sql("SELECT @@hostname, @@port, @@datadir").one()) + tuple(row[1] for row in status)
+    return (*connection.exec_driver_sql("SELECT @@hostname, @@port, @@datadir").one(), *(row[1] for row in status))
 
 
 def _asked(connection: sa.Connection, question: str, name: str) -> Any:
