@@ -132,7 +132,7 @@ class OpenStackCloud:
     def _sdk(self) -> Any:
         logging.getLogger("keystoneauth.identity").setLevel(logging.ERROR)
         try:
-            connection = openstack.connect(
+            connection: Any = openstack.connect(
                 cloud=self._cloud, region_name=self._region, app_name="opsfix", api_timeout=self._timeout,
             )
         except _CLIENT_ERRORS as e:
