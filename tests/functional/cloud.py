@@ -175,7 +175,7 @@ class Lab:
             for table in ("alembic_version", "services", "volumes", "volume_attachment"):
                 cursor.execute(f"CREATE TABLE {copy}.{table} LIKE {url.database}.{table}")
                 cursor.execute(f"INSERT INTO {copy}.{table} SELECT * FROM {url.database}.{table}")
-            cursor.execute(f"GRANT ALL ON {copy}.* TO '{url.username}'@'%'")
+            cursor.execute(f"GRANT ALL ON {copy}.* TO '{url.username}'@'127.0.0.1'")
             newer = f"SELECT MAX(l.updated_at) > MAX(c.updated_at) + INTERVAL 4 SECOND FROM {url.database}.services l, {copy}.services c"
             wait_until(lambda: cursor.execute(newer) and cursor.fetchone()[0], 60, "heartbeats that the copy does not hear")
         return url.set(database=copy).render_as_string(hide_password=False)

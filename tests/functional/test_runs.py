@@ -10,7 +10,7 @@ import pytest
 
 from tests.functional.cloud import Lab, Ran, wait_until
 
-HOSTILE = ["'; DROP TABLE volumes; -- ", '"quoted" \\ back`tick', "--commit", "日本語 🐧", "a/../b%2f?limit=0", "$(reboot) {0} %s"]
+HOSTILE = ["'; DROP TABLE volumes; --", '"quoted" \\ back`tick', "--commit", "日本語 ✓", "a/../b%2f?limit=0", "$(reboot) {0} %s"]
 
 
 def _volume(lab: Lab, name: str = "plain", **made: object) -> str:
@@ -98,10 +98,10 @@ def test_an_ambiguous_name_lists_its_candidates(cloud: Lab) -> None:
 
 
 def test_what_does_not_exist_has_failed(cloud: Lab) -> None:
-    ran = cloud.unstick("no such volume", "00000000-0000-4000-8000-000000000000", "../servers")
+    ran = cloud.unstick("no such volume", "00000000-0000-4000-8000-000000000000", "../servers", "🐧")
 
     assert ran.code == 4
-    assert [i["outcome"] for i in ran.report["items"]] == ["failed"] * 3
+    assert [i["outcome"] for i in ran.report["items"]] == ["failed"] * 4
     assert all("not found" in i["reason"] or "was found" in i["reason"] for i in ran.report["items"])
 
 
@@ -225,7 +225,7 @@ def test_the_journal_holds_what_undo_needs(cloud: Lab) -> None:
 
 
 def test_nothing_secret_is_shown(cloud: Lab, tmp_path: Path) -> None:
-    volume_id = cloud.broken("detaching")["volumes"][0]
+    volume_id = cloud.broken("available-attached")["volumes"][0]
     log = tmp_path / "log"
 
     ran = cloud.run("--debug", "--log-file", str(log), "volume", "unstick", volume_id, "--older-than", "0s", "-o", "json")
