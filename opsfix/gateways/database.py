@@ -213,7 +213,8 @@ def _end(connection: sa.Connection) -> None:
     try:
         connection.close()
     except exc.SQLAlchemyError:
-        connection.invalidate()
+        if not connection.closed:  # as releases of SQLAlchemy before 2.1 leave it
+            connection.invalidate()
 
 
 def _text(text: str, params: Mapping[str, Any]) -> sa.TextClause:

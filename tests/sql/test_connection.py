@@ -205,6 +205,29 @@ def test_a_failed_read_is_unknown_and_shows_no_statement(
         Databases({"cinder": database}, {}).commit("volume_abandoned.cinder", {}, Recorder())
 
 
+def test_a_statement_that_the_server_cannot_parse_is_not_shown(url: sa.URL) -> None:
+    database = Database("cinder", url.render_as_string(hide_password=False), pool=1)
+    with pytest.raises(DatabaseUnknown, match=r"error in your SQL syntax.* \(error 1064\)$") as e:
+        database.rows("SELECT 1 FROM :secret", {"secret": SECRET})
+    assert SECRET not in str(e.value)
+    database.dispose()
+
+
+def test_a_rollback_that_fails_in_the_end_changes_nothing_and_is_not_used_again(
+    url: sa.URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> None:
+        raise pymysql.err.OperationalError(1047, "WSREP has not yet prepared node")
+
+    database = Database("cinder", url.render_as_string(hide_password=False), pool=1)
+    [before] = database.rows("SELECT CONNECTION_ID() AS id")
+    with monkeypatch.context() as broken:
+        broken.setattr(database._engine.dialect, "do_rollback", fail)
+        assert database.rows("SELECT CONNECTION_ID() AS id") == [before]
+    assert database.rows("SELECT CONNECTION_ID() AS id") != [before]
+    database.dispose()
+
+
 def test_an_account_that_may_not_read_is_an_error_of_the_configuration(mariadb: MariaDB, url: sa.URL) -> None:
     mariadb.execute(url, "CREATE USER 'blind'@'127.0.0.1' IDENTIFIED BY 'tell-nobody'")
     try:
