@@ -8,10 +8,7 @@ import sys
 from keystoneauth1.exceptions import ClientException
 from openstack.exceptions import SDKException
 
-from labctl import cloud
-from labctl import control
-from labctl import processes
-from labctl import settings
+from labctl import cloud, control, processes, settings
 
 
 def _up(args):

@@ -3,8 +3,7 @@ import functools
 
 import openstack
 
-from labctl import broker
-from labctl import settings
+from labctl import broker, settings
 
 # Newest microversions the breaks rely on.
 VOLUME = '3.70'

@@ -4,8 +4,7 @@ import socket
 
 import amqp
 
-from labctl import processes
-from labctl import settings
+from labctl import processes, settings
 
 SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server'
 

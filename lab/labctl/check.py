@@ -1,9 +1,7 @@
 """Making every state, comparing it with what it should be, going back."""
 import time
 
-from labctl import breaks
-from labctl import processes
-from labctl import reset
+from labctl import breaks, processes, reset
 from labctl.breaks import expected
 
 

@@ -8,14 +8,7 @@ import time
 import urllib.error
 import urllib.request
 
-from labctl import api
-from labctl import broker
-from labctl import configs
-from labctl import database
-from labctl import fill
-from labctl import processes
-from labctl import settings
-from labctl import template
+from labctl import api, broker, configs, database, fill, processes, settings, template
 
 APIS = ('keystone', 'glance', 'placement', 'nova', 'cinder', 'neutron')
 HOSTS = settings.COMPUTES + settings.VOLUMES

@@ -3,8 +3,7 @@ import os
 import shutil
 import string
 
-from labctl import database
-from labctl import settings
+from labctl import database, settings
 
 # project -> (its configuration file, keystone's service type)
 PROJECTS = {

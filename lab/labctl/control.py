@@ -1,6 +1,5 @@
 """Holding and failing driver calls (see services/lab_gate.py)."""
-from labctl import processes
-from labctl import settings
+from labctl import processes, settings
 
 
 def _path(kind, name, call):

@@ -4,8 +4,7 @@ import subprocess
 
 import pymysql
 
-from labctl import processes
-from labctl import settings
+from labctl import processes, settings
 
 NAMES = tuple(d for _, owned in settings.DATABASES.values() for d in owned)
 

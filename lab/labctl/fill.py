@@ -1,6 +1,5 @@
 """Filling a fresh cloud: users, catalogue, image, flavors, networks, types."""
-from labctl import api
-from labctl import settings
+from labctl import api, settings
 
 FLAVORS = (('m1.tiny', 512, 1, 1), ('m1.small', 2048, 1, 20),
            ('m1.large', 8192, 4, 80))      # name, MiB, CPUs, GB

@@ -1,11 +1,5 @@
 """Going back to the freshly filled cloud while it runs."""
-from labctl import broker
-from labctl import cloud
-from labctl import control
-from labctl import database
-from labctl import processes
-from labctl import settings
-from labctl import template
+from labctl import broker, cloud, control, database, processes, settings, template
 
 
 def _stop_held():

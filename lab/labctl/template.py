@@ -10,8 +10,7 @@ import subprocess
 
 import pymysql
 
-from labctl import database
-from labctl import settings
+from labctl import database, settings
 
 ROWS = settings.TEMPLATE / 'rows.pickle'
 # Rewritten all the time by living services, so a difference means nothing;

@@ -144,7 +144,8 @@ SHOWN = {"managing": "creating", "error_managing": "error", "error_managing_dele
 
 def _volume(row: VolumeRow) -> Volume:
     return Volume(
-        id=row.id, name=row.name, project_id=row.project_id, status=SHOWN.get(row.status, row.status), migration_status=row.migration_status,
+        id=row.id, name=row.name, project_id=row.project_id, status=SHOWN.get(row.status, row.status),
+        migration_status=row.migration_status,
         host=row.host, multiattach=row.multiattach, group_id=row.group_id, size_gib=1, created_at=row.created_at,
         updated_at=row.updated_at, hosts=tuple((a.id, a.host) for a in row.live if a.status == "attached"),
     )

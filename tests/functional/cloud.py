@@ -15,6 +15,7 @@ from typing import Any
 
 import openstack
 import pymysql
+from sqlalchemy import make_url
 
 ROOT = Path(__file__).resolve().parents[2]
 OPSFIX = Path(sys.executable).with_name("opsfix")
@@ -106,7 +107,8 @@ class Lab:
 
     def _lab(self, command: str, *arguments: str, timeout: float = 60, may_fail: bool = False) -> str:
         done = subprocess.run(
-            [ROOT / "lab" / command, *arguments], env=self.environ, capture_output=True, text=True, timeout=timeout
+            [ROOT / "lab" / command, *arguments],
+            env=self.environ, capture_output=True, text=True, timeout=timeout, check=False,
         )
         if done.returncode and not may_fail:
             raise RuntimeError(f"lab/{command} {' '.join(arguments)} exited {done.returncode}:\n{done.stderr[-3000:]}")
@@ -120,7 +122,7 @@ class Lab:
         """Run opsfix as cron does: no terminal."""
         done = subprocess.run(
             [OPSFIX, *arguments], env=self.environ | environ, capture_output=True, text=True, timeout=300,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
@@ -143,8 +145,6 @@ class Lab:
 
     def urls(self) -> dict[str, Any]:
         """The services' database URLs from their own files."""
-        from sqlalchemy import make_url
-
         etc = Path(self.environ["OPSFIX_SERVICES_CONF_DIR"])
         found = {}
         for name, file in (("cinder", "cinder/cinder.conf"), ("nova", "nova/nova.conf")):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from opsfix.journal import decode
 from tests.functional.cloud import Lab, Ran, wait_until
 
 HOSTILE = ["'; DROP TABLE volumes; --", '"quoted" \\ back`tick', "--commit", "日本語 ✓", "a/../b%2f?limit=0", "$(reboot) {0} %s"]
@@ -216,8 +217,6 @@ def test_the_journal_holds_what_undo_needs(cloud: Lab) -> None:
     kinds = [e["event"] for e in events]
     assert kinds.index("sql-before") < kinds.index("sql-after") < kinds.index("sql-committed")
     (image,) = next(e for e in events if e["event"] == "sql-before")["images"]
-    from opsfix.journal import decode
-
     assert decode(image["row"]) == before[0]
     after = next(e for e in events if e["event"] == "sql-after")["images"][0]["row"]
     assert after["deleted"] == before[0]["id"]

@@ -1,10 +1,6 @@
 """Broken states, made by real calls and real deaths."""
 from labctl import processes
-from labctl.breaks import attachments
-from labctl.breaks import backends
-from labctl.breaks import hosts
-from labctl.breaks import mismatches
-from labctl.breaks import operations
+from labctl.breaks import attachments, backends, hosts, mismatches, operations
 from labctl.breaks.scene import Scene
 
 STATES = {}

@@ -1,6 +1,5 @@
 """Attaching and detaching that stopped in the middle."""
-from labctl import cloud
-from labctl import settings
+from labctl import cloud, settings
 
 
 def attaching(scene, leave_dead=False):
@@ -62,7 +61,7 @@ def reserved_nobody(scene):
 def _server_gone(scene):
     """Delete a server of a dead host while cinder's API is dead: nova
     deletes it locally and ignores that the attachment stays."""
-    server, volume = scene.attached_pair()
+    server, _ = scene.attached_pair()
     cloud.kill(scene.compute_host, until_down=True)
     scene.die('cinder')
     scene.admin.compute.delete_server(server)

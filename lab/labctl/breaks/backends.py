@@ -1,7 +1,5 @@
 """Work of a back end that stopped in the middle."""
-from labctl import broker
-from labctl import cloud
-from labctl import control
+from labctl import broker, cloud, control
 
 
 def _create_killed(scene, call, **options):

@@ -1,11 +1,10 @@
 """Dead hosts."""
-from labctl import cloud
-from labctl import control
+from labctl import cloud, control
 
 
 def dead_host(scene):
     """A compute host dies with one attached and one detaching volume."""
-    server, kept = scene.attached_pair()
+    server, _ = scene.attached_pair()
     leaving = scene.volume('går')
     scene.attach(server, leaving)
     control.hold(scene.compute_host, 'detach_volume')

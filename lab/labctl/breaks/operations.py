@@ -1,8 +1,7 @@
 """Volumes another operation has its hands on."""
 from openstack import exceptions
 
-from labctl import api
-from labctl import processes
+from labctl import api, processes
 
 
 def _by_reset(status):

@@ -3,12 +3,7 @@ import secrets
 
 from openstack import exceptions
 
-from labctl import api
-from labctl import cloud
-from labctl import control
-from labctl import processes
-from labctl import settings
-from labctl import template
+from labctl import api, cloud, control, processes, settings, template
 
 FOREVER = 90        # seconds after which a condition is not coming
 
