@@ -15,7 +15,7 @@ from opsfix.resources import Service
 #: Seconds for which a listing of services is taken for the present.
 FRESH = 2.0
 #: Seconds for which a complete listing of all servers is.
-LISTED = 60.0
+LISTED = 300.0
 #: nova calls a service down by itself after this time without a heartbeat (service_down_time).
 SILENT = timedelta(seconds=60)
 

@@ -49,16 +49,21 @@ class Step:
 
 @dataclass(frozen=True)
 class ResetVolume(Step):
-    """Set status and attach_status together (one alone leaves cinder inconsistent)."""
+    """Set status and attach_status together (one alone leaves cinder inconsistent).
+
+    ``later``: another step came first and may have taken its time, so the volume is looked at again.
+    """
 
     status: str
     attach_status: str
+    later: bool = False
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         volume = facts["volume.id"]
 
         def reset(cloud: Cloud, _: Course) -> None:
-            _as_seen(cloud, facts, facts["volume.status"])
+            if self.later:
+                _as_seen(cloud, facts, facts["volume.status"])
             cloud.reset_volume(volume, self.status, self.attach_status)
 
         yield Call(

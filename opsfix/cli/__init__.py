@@ -83,9 +83,9 @@ def main() -> None:
 
 
 def _say(text: str, code: ExitCode) -> ExitCode:
-    from opsfix.secrets import masked
+    from opsfix.cli.session import warn
 
-    click.echo(f"opsfix: {masked(text)}", err=True)
+    warn(text)
     return code
 
 

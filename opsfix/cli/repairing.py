@@ -74,7 +74,8 @@ def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], opt
         if mode is not Mode.DRY_RUN:
             held.enter_context(journals.host_lock(root, scene.cloud.identity))
             if databases is not None:
-                held.enter_context(cloud_lock(databases))
+                for text in held.enter_context(cloud_lock(databases)).warnings:
+                    session.warn(f"warning: {text}")
         ids, missing = _candidates(command, scene, targets)
         journal = journals.Journal(root, command.name, str(mode), [masked(a) for a in sys.argv[1:]], scene.cloud.identity)
         progress = Progress()
@@ -101,7 +102,9 @@ def _scene(
     """Connect to everything that is configured; all of it must work, and be what it claims, before any change."""
     cloud = session.cloud(ctx, settings)
     cloud.connect()
-    databases = open_databases(settings, command.databases)
+    for text in settings.warnings:
+        session.warn(f"warning: {text}")
+    databases = open_databases(settings, command.databases, read_only=options.mode is Mode.DRY_RUN)
     if databases is not None:
         held.callback(databases.dispose)
     try:
@@ -113,7 +116,7 @@ def _scene(
         raise ConfigError(f"the cloud cannot be read: {e}: opsfix needs an administrator of a cloud that answers") from e
     known = {s.host for s in computes} | {part for s in volumes for part in (s.host, s.host.split("@")[0])}
     for host in sorted(set(options.fenced) - known):
-        session.warn(f"no service runs on {host}, which --fenced names: is it spelled as the services spell it?")
+        session.warn(f"warning: no service runs on {host}, which --fenced names: is it spelled as the services spell it?")
     return Scene(cloud, databases, options.older_than, frozenset(options.fenced), settings["deadline"]), databases
 
 
@@ -149,9 +152,11 @@ def _named(subject: Subject, scene: Scene, targets: Sequence[str]) -> tuple[list
 
 def _bounded(run: Run, ids: list[str], limit: int, *, named: bool) -> list[Item]:
     """Bring all findings to their outcomes, unless they are more than the limit."""
+    if not limit or len(ids) <= limit:
+        return run.find_and_repair(ids, named=named)
     findings = run.find(ids, named=named)
     broken = [f for f in findings if f.planned is None or f.planned.repair]
-    if not limit or len(broken) <= limit:
+    if len(broken) <= limit:
         return run.repair(findings)
     session.warn(
         f"{len(broken)} findings are more than --limit {limit}: nothing was changed; look at them, then repeat with a"

@@ -83,4 +83,6 @@ codecs.register_error("opsfix.escape", _escape)
 
 def warn(text: str) -> None:
     """One line on stderr, for an operator to read."""
-    click.echo(f"opsfix: {masked(text)}", err=True)
+    from opsfix.render import printable
+
+    click.echo(f"opsfix: {printable(masked(text))}", err=True)

@@ -15,7 +15,7 @@ from opsfix.engine.act import act, show
 from opsfix.engine.fallback import Fell, fall_back
 from opsfix.engine.plan import Planned, plan
 from opsfix.engine.verify import verify
-from opsfix.errors import CloudRefused, CloudUnknown, DatabaseUnknown, ExitCode, JournalError, OpsfixError
+from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, DatabaseUnknown, ExitCode, JournalError, OpsfixError
 from opsfix.guards import Unread, all_hold, first_failing, said
 from opsfix.model import Item, Mode, Outcome, Result, StepReport
 from opsfix.ports import Recorder
@@ -26,8 +26,11 @@ from opsfix.steps import Course
 from opsfix.subject import Look, Subject
 
 T = TypeVar("T")
+#: Seconds for which a look is taken for the present.
+FRESH = 2.0
 #: Times that one subject may change its state under repair (a volume with as many stale attachments needs one each).
 ROUNDS = 32
+INTERRUPTED = "interrupted before anything was changed"
 TAKEN = "freed; somebody has begun to use it since"
 #: Seconds that a change which every service confirmed may take to show.
 SETTLES = 5.0
@@ -35,12 +38,14 @@ SETTLES = 5.0
 
 @dataclass(frozen=True)
 class Finding:
-    """A subject that is not healthy, with the first look at it; ``problem`` when it could not be read."""
+    """A subject that is not healthy, with the first look at it and when that was (seconds, monotonic clock);
+    ``problem`` when it could not be read."""
 
     id: str
     look: Look | None
     planned: Planned | None
     problem: str | None = None
+    seen: float = field(default_factory=monotonic)
 
 
 @dataclass
@@ -59,17 +64,31 @@ class Run:
 
     def find(self, ids: Iterable[str], *, named: bool) -> list[Finding]:
         """Look at each; healthy ones, and those younger than --older-than, are left out unless they were named."""
-        found = []
-        for finding in self._each("looking", sorted(ids), self._find):
-            planned = finding.planned
-            if named or planned is None or (planned.repair and not planned.young):
-                found.append(finding)
-        return found
+        return [f for f in self._each("looking", sorted(ids), self._find) if self._counts(f, named=named)]
+
+    @staticmethod
+    def _counts(finding: Finding, *, named: bool) -> bool:
+        planned = finding.planned
+        return named or planned is None or bool(planned.repair and not planned.young)
+
+    def find_and_repair(self, ids: Iterable[str], *, named: bool) -> list[Item]:
+        """The same, each repaired right after the look at it: where no limit asks for all findings first."""
+        inputs = sorted(ids)
+        looked: dict[str, Item | None] = {}
+
+        def one(subject_id: str) -> None:
+            finding = self._find(subject_id)
+            looked[subject_id] = self._repair(finding) if self._counts(finding, named=named) else None
+
+        for _ in self._each("repairing", inputs, one):
+            pass
+        unseen = [Finding(i, None, Planned(None)) for i in inputs if i not in looked] if named else []
+        return [item for i in inputs if (item := looked.get(i))] + self.refuse(unseen, INTERRUPTED)
 
     def _find(self, subject_id: str) -> Finding:
         try:
             look = self.subject.look(self.scene, subject_id)
-        except (CloudUnknown, CloudRefused, DatabaseUnknown) as e:
+        except (CloudUnknown, CloudRefused, DatabaseUnknown, ConfigError) as e:
             return Finding(subject_id, None, None, str(e))
         if look is None:
             return Finding(subject_id, None, Planned(None))
@@ -83,7 +102,7 @@ class Run:
         inputs = list(findings)
         items = list(self._each("repairing", inputs, self._repair))
         begun = {item.id for item in items}
-        return items + self.refuse((f for f in inputs if f.id not in begun), "interrupted before anything was changed")
+        return items + self.refuse((f for f in inputs if f.id not in begun), INTERRUPTED)
 
     def refuse(self, findings: Iterable[Finding], reason: str) -> list[Item]:
         """Refuse every finding for the same reason, nothing changed."""
@@ -158,13 +177,14 @@ class _Course:
         run = self.run
         if self.finding.problem:
             return Outcome.UNKNOWN, f"its state cannot be read: {self.finding.problem}"
-        for n in range(ROUNDS):
-            look = run.subject.look(run.scene, self.finding.id)
+        fresh = monotonic() - self.finding.seen < FRESH
+        look = self.finding.look if fresh else run.subject.look(run.scene, self.finding.id)
+        self.facts = look.facts if look else {}
+        self.known = set(self.facts.get("identities", ()))
+        for _ in range(ROUNDS):
             if look is None:
                 return self._absent()
-            if not n:
-                self.facts, self.known = look.facts, set(look.facts.get("identities", ()))
-            elif self._taken(look.facts):
+            if self._taken(look.facts):
                 return Outcome.REPAIRED, TAKEN
             planned = run._plan(look, first=not self.changed)
             if planned.repair is None:
@@ -173,7 +193,7 @@ class _Course:
             if planned.refusal:
                 return Outcome.REFUSED, planned.refusal
             self.record("plan", repair=planned.repair.symptom, means=planned.repair.means, facts=dict(look.facts))
-            ended = self._round(planned.repair, look.facts)
+            ended, look = self._round(planned.repair, look)
             if ended:
                 return ended
         return Outcome.FAILED, f"it was not healthy after {ROUNDS} rounds"
@@ -200,11 +220,12 @@ class _Course:
             return None
         return "sql" if self._by_sql() else "api"
 
-    def _round(self, repair: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str] | None:
-        """One repair: None when it is fixed and the next round shall look for more."""
+    def _round(self, repair: Repair, look: Look) -> tuple[tuple[Outcome, str] | None, Look | None]:
+        """One repair: how it ended, None when the next round shall look for more; and the last look."""
+        facts = look.facts
         impossible = first_failing(repair.api_if, facts)
         if self.run.mode is Mode.DRY_RUN:
-            return self._shown(repair, facts, impossible is None)
+            return self._shown(repair, facts, impossible is None), look
         ended, refusal = Result.REFUSED, repair.means
         if impossible is not None:
             refusal = impossible.refusal(facts)
@@ -213,13 +234,16 @@ class _Course:
             sent = len(self.steps)
             ended = self._api(repair, facts)
             refusal = next((s.detail for s in self.steps[sent:] if s.result is ended), "")
-        fixed, facts = self._verify(repair, ended)
+        fixed, after = self._verify(repair, ended)
         if fixed:
             self.changed = True
-            return None
+            return None, after
         if repair.fallback and repair.api and impossible is None and not repair.fallback.after_refusal:
             repair = replace(repair, fallback=None)
-        return self._not_fixed(repair, facts, ended, refusal)
+        return self._not_fixed(repair, after, ended, refusal)
+
+    def _facts(self, look: Look | None) -> Mapping[str, Any]:
+        return look.facts if look else self.run.subject.gone(self.finding.id)
 
     def _shown(self, repair: Repair, facts: Mapping[str, Any], possible: bool) -> tuple[Outcome, str]:
         """The plan: the API steps, and the SQL where it may come to that."""
@@ -245,13 +269,23 @@ class _Course:
         self.changed = self.changed or any(r.result is not Result.REFUSED for r in reports)
         return ended
 
-    def _verify(self, repair: Repair, ended: Result) -> tuple[bool, Mapping[str, Any]]:
+    def _verify(self, repair: Repair, ended: Result) -> tuple[bool, Look | None]:
         patience = {Result.UNKNOWN: self.run.scene.deadline, Result.DONE: SETTLES}.get(ended, 0.0)
         return verify(self.run.subject, self.run.scene, self.finding.id, repair, patience, self.run.stop)
 
     def _not_fixed(
+        self, repair: Repair, look: Look | None, ended: Result, refusal: str
+    ) -> tuple[tuple[Outcome, str] | None, Look | None]:
+        facts = self._facts(look)
+        verdict = self._verdict(repair, facts, ended, refusal)
+        if verdict is not None or repair.fallback is None or ended is not Result.REFUSED:
+            return verdict, look
+        return self._sql(repair, facts)
+
+    def _verdict(
         self, repair: Repair, facts: Mapping[str, Any], ended: Result, refusal: str
     ) -> tuple[Outcome, str] | None:
+        """Why it ends here; None where it goes on, with the fallback or because enough was done."""
         if ended is Result.UNKNOWN:
             return Outcome.UNKNOWN, f"whether it took effect is not known: {refusal}"
         if self._taken(facts):
@@ -266,22 +300,23 @@ class _Course:
             if self.changed and repair.enough_when and all_hold(repair.enough_when, facts):
                 return None
             return Outcome.FAILED, f"refused by the service: {refusal}"
-        return self._sql(repair, facts)
+        return None
 
-    def _sql(self, repair: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str] | None:
+    def _sql(self, repair: Repair, facts: Mapping[str, Any]) -> tuple[tuple[Outcome, str] | None, Look | None]:
         assert repair.fallback is not None
         planned = plan(self.run.subject.type, self.run.repairs, facts, check_age=not self.changed)
         if planned.repair is None or planned.repair.symptom != repair.symptom or planned.refusal:
-            return Outcome.REFUSED, planned.refusal or "it changed while it was being repaired: run the command again"
+            reason = planned.refusal or "it changed while it was being repaired: run the command again"
+            return (Outcome.REFUSED, reason), None
         fell: Fell = fall_back(repair.fallback, facts, self.run.scene, self.run.mode, self.record)
         self.steps += fell.steps
         if fell.outcome is not None:
-            return fell.outcome, fell.reason
+            return (fell.outcome, fell.reason), None
         self.changed = True
-        if repair.fallback.one_of_many:
-            return None
-        fixed, facts = self._verify(repair, Result.DONE)
-        return None if fixed else (Outcome.FAILED, f"the SQL was committed, and yet {_unmet(repair, facts)}")
+        fixed, look = self._verify(repair, Result.DONE if not repair.fallback.one_of_many else Result.REFUSED)
+        if fixed or repair.fallback.one_of_many:
+            return None, look
+        return (Outcome.FAILED, f"the SQL was committed, and yet {_unmet(repair, self._facts(look))}"), look
 
 
 def _unmet(repair: Repair, facts: Mapping[str, Any]) -> str:

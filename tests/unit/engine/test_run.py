@@ -1,6 +1,7 @@
 """The engine's way through a run, whatever the repair."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -87,7 +88,7 @@ def test_an_attach_that_begins_while_we_look_is_left_alone(cloud: FakeCloud) -> 
 def test_what_repaired_itself_meanwhile_is_healthy(cloud: FakeCloud) -> None:
     (volume,) = stuck(cloud)
     run = Driver(cloud).run()
-    findings = run.find([volume], named=False)
+    findings = [replace(f, seen=0.0) for f in run.find([volume], named=False)]
     cloud.set_volume(volume, "available")
     with unchanged(cloud):
         assert run.repair(findings)[0].outcome is Outcome.HEALTHY
@@ -96,7 +97,7 @@ def test_what_repaired_itself_meanwhile_is_healthy(cloud: FakeCloud) -> None:
 def test_what_is_gone_meanwhile_is_not_repaired_by_us(cloud: FakeCloud) -> None:
     (volume,) = stuck(cloud)
     run = Driver(cloud).run()
-    findings = run.find([volume], named=False)
+    findings = [replace(f, seen=0.0) for f in run.find([volume], named=False)]
     cloud.world.volumes[volume].deleted = True
     assert run.repair(findings)[0].outcome is Outcome.FAILED
 
