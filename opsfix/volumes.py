@@ -46,7 +46,8 @@ def read_case(scene: Scene, volume_id: str) -> VolumeCase | None:
     volume = scene.cloud.volume(volume_id)
     if volume is None:
         return None
-    attachments = _attachments(scene, volume)
+    kept = _rows(scene, "read_volume.cinder", volume) if scene.has("cinder") else []
+    attachments = _attachments(scene, volume, kept)
     mapped = _rows(scene, "read_volume_mappings.nova", volume) if scene.has("nova") else None
     named = {a.server_id for a in attachments} | (
         {r["instance_uuid"] for r in mapped} if mapped is not None else scene.mapping_servers(volume.id)
@@ -62,22 +63,18 @@ def read_case(scene: Scene, volume_id: str) -> VolumeCase | None:
     now = scene.cloud.volume(volume.id)
     if now is None:
         return None
-    volume = replace(now, hosts=volume.hosts, status=_recorded(scene, now))
+    if kept and now.status != volume.status:
+        kept = _rows(scene, "read_volume.cinder", volume)
+    volume = replace(now, hosts=volume.hosts, status=str(kept[0]["status"]) if kept else now.status)
     return VolumeCase(
         volume=volume,
         attachments=attachments,
         mappings=mappings,
         servers=servers,
         migrations={s: tuple(scene.cloud.migrations(s)) for s in servers},
-        worker=_worker(scene, volume),
+        worker=_worker(scene, kept),
         transfers=tuple(scene.cloud.transfers(volume.id)) if volume.status == "awaiting-transfer" else (),
     )
-
-
-def _recorded(scene: Scene, volume: Volume) -> str:
-    """The status that cinder keeps, which the API does not always show (cinder/api/v3/views/volumes.py)."""
-    rows = _rows(scene, "read_volume_status.cinder", volume) if scene.has("cinder") else []
-    return str(rows[0]["status"]) if rows else volume.status
 
 
 def _rows(scene: Scene, file: str, volume: Volume) -> list[dict[str, Any]]:
@@ -85,16 +82,16 @@ def _rows(scene: Scene, file: str, volume: Volume) -> list[dict[str, Any]]:
     return scene.databases.read(file, {"volume_id": volume.id})
 
 
-def _attachments(scene: Scene, volume: Volume) -> tuple[Attachment, ...]:
+def _attachments(scene: Scene, volume: Volume, rows: list[dict[str, Any]]) -> tuple[Attachment, ...]:
     """cinder's attachments; where its database is configured, with the host of each. One with a connector counts as
     connected: a host was named, and may have been given the disk before cinder wrote connection_info."""
-    rows = {r["id"]: r for r in _rows(scene, "read_volume_attachments.cinder", volume)} if scene.has("cinder") else {}
+    kept = {r["attachment_id"]: r for r in rows}
     shown = dict(volume.hosts)
     return tuple(
         replace(
             a,
-            host=shown.get(a.id) or rows.get(a.id, {}).get("attached_host"),
-            connected=a.connected or bool(rows.get(a.id, {}).get("has_connector")),
+            host=shown.get(a.id) or kept.get(a.id, {}).get("attached_host"),
+            connected=a.connected or bool(kept.get(a.id, {}).get("has_connector")),
         )
         for a in scene.cloud.attachments(volume_id=volume.id)
     )
@@ -127,14 +124,13 @@ def _mapping(row: dict[str, Any]) -> Mapping:
     )
 
 
-def _worker(scene: Scene, volume: Volume) -> str | Unread:
+def _worker(scene: Scene, rows: list[dict[str, Any]]) -> str | Unread:
     """Whether a cinder-volume works on the volume: 'none', 'alive' or 'dead' (its service has no heartbeat)."""
     if not scene.has("cinder"):
         return Unread("only cinder's workers table tells, and no cinder database is configured")
-    rows = _rows(scene, "read_volume_worker.cinder", volume)
-    if not rows:
+    if not rows or rows[0]["worker_id"] is None:
         return "none"
-    return "alive" if any(r["alive"] for r in rows) else "dead"
+    return "alive" if rows[0]["worker_alive"] else "dead"
 
 
 def facts_of(case: VolumeCase, scene: Scene) -> dict[str, Any]:

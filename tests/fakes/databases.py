@@ -66,17 +66,16 @@ class FakeDatabases:
     def _volumes(self) -> Iterable[VolumeRow]:
         return (v for v in self.world.volumes.values() if not v.deleted)
 
-    def _read_volume_attachments(self, volume_id: str, cell: str | None) -> Rows:
-        rows = self.world.volumes[volume_id].live
-        return [{"id": a.id, "attached_host": a.host, "has_connector": a.connected, "cell": None} for a in rows]
-
-    def _read_volume_status(self, volume_id: str, cell: str | None) -> Rows:
-        return [{"status": v.status} for v in self._volumes() if v.id == volume_id]
-
-    def _read_volume_worker(self, volume_id: str, cell: str | None) -> Rows:
+    def _read_volume(self, volume_id: str, cell: str | None) -> Rows:
+        volume = next((v for v in self._volumes() if v.id == volume_id), None)
         host = self.world.workers.get(volume_id)
         service = self.world.service("cinder-volume", host)
-        return [{"status": "x", "alive": int(bool(service and service.running))}] if host else []
+        work = {"worker_id": 1 if host else None, "worker_alive": int(bool(service and service.running))}
+        return [
+            {"status": volume.status, "attachment_id": a and a.id, "attached_host": a and a.host,
+             "has_connector": bool(a and a.connected), **work}
+            for a in (volume.live or [None])
+        ] if volume else []
 
     def _read_volume_candidates(self, cell: str | None) -> Rows:
         return [

@@ -118,9 +118,10 @@ def attachments(w: World) -> list[Row]:
     attachment(w, "removed", volume_id, deleted=1)
     attachment(w, "of the other", w["other"]["id"])
     w.params = {"volume_id": volume_id}
+    idle = {"status": "in-use", "worker_id": None, "worker_alive": 0}
     return [
-        {"id": "one", "attached_host": "gpu-1", "has_connector": 1},
-        {"id": "reserved", "attached_host": None, "has_connector": 0},
+        {"attachment_id": "one", "attached_host": "gpu-1", "has_connector": 1, **idle},
+        {"attachment_id": "reserved", "attached_host": None, "has_connector": 0, **idle},
     ]
 
 
@@ -154,6 +155,12 @@ def mappings(w: World) -> list[Row]:
     return [{c: w[str(i)][c] for c in columns} | {"connected": k} for i, k in connections.items()]
 
 
+def alone(status: str) -> Row:
+    """A volume that has no attachment and that nobody works on."""
+    unattached = {"attachment_id": None, "attached_host": None, "has_connector": 0}
+    return {"status": status, **unattached, "worker_id": None, "worker_alive": 0}
+
+
 def worker(age: int | None) -> Callable[[World], list[Row]]:
     """A worker whose service reported so many seconds ago, or whose service was removed."""
 
@@ -167,7 +174,8 @@ def worker(age: int | None) -> Callable[[World], list[Row]]:
         w.add("snapshot", "workers", resource_type="Snapshot", resource_id=volume_id, status="creating")
         w.add("other", "workers", resource_type="Volume", resource_id="other", status="creating")
         w.params = {"volume_id": volume_id}
-        return [{"status": "deleting", "alive": int(age is not None and age < 60)}]
+        works = {"worker_id": w["worker"]["id"], "worker_alive": int(age is not None and age < 60)}
+        return [{**alone("deleting"), **works}]
 
     return seed
 
@@ -175,7 +183,7 @@ def worker(age: int | None) -> Callable[[World], list[Row]]:
 def no_worker(w: World) -> list[Row]:
     worker(0)(w)
     w.remove("worker")
-    return []
+    return [alone("deleting")]
 
 
 def attachments_live(w: World) -> list[Row]:
@@ -191,7 +199,7 @@ def status(w: World) -> list[Row]:
     volume_id = volume(w, "volume", status="managing")
     volume(w, "other", status="available")
     w.params = {"volume_id": volume_id}
-    return [{"status": "managing"}]
+    return [alone("managing")]
 
 
 def status_of_a_removed_volume(w: World) -> list[Row]:
@@ -210,15 +218,13 @@ CASES = {
     "read_heartbeats.nova": {"": Read(nova.TABLES, nova_heartbeats)},
     "read_mapping_page.nova": {"": Read(nova.TABLES, mapping_page, ordered=True)},
     "read_server_live.nova": {"": Read(nova.TABLES, server_live)},
-    "read_volume_attachments.cinder": {"": Read(cinder.TABLES, attachments)},
     "read_volume_candidates.cinder": {"": Read(cinder.TABLES, candidates)},
     "read_volume_mappings.nova": {"": Read(nova.TABLES, mappings)},
-    "read_volume_status.cinder": {
-        "": Read(cinder.TABLES, status),
+    "read_volume.cinder": {
+        "attached": Read(cinder.TABLES, attachments),
+        "alone": Read(cinder.TABLES, status),
         "removed": Read(cinder.TABLES, status_of_a_removed_volume),
-    },
-    "read_volume_worker.cinder": {
-        "alive": Read(cinder.TABLES, worker(10)),
+        "a service alive at work": Read(cinder.TABLES, worker(10)),
         "silent": Read(cinder.TABLES, worker(100)),
         "of a removed service": Read(cinder.TABLES, worker(None)),
         "none": Read(cinder.TABLES, no_worker),
