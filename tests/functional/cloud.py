@@ -88,8 +88,9 @@ class Lab:
         self._lab("kill", name)
 
     def processes(self) -> dict[str, Any]:
-        """The lab's processes; its exit status says whether all are alive."""
-        return json.loads(self._lab("status", may_fail=True))["processes"]
+        """The lab's processes, none where it was never up; its exit status says whether all are alive."""
+        told = self._lab("status", may_fail=True)
+        return json.loads(told)["processes"] if told else {}
 
     def revive_all(self) -> None:
         """Start whatever is dead, release what is held, and wait until the services are called up."""
