@@ -13,7 +13,6 @@ from typing import Any
 
 from opsfix.model import Item, Report, Result
 
-FORMATS = ("table", "json", "yaml", "csv", "value")
 #: Terminal columns: the most that a cell of a table takes, and the least that its last one gets.
 WIDEST, LEAST = 40, 40
 COLUMNS = ("type", "id", "name", "finding", "outcome", "by", "reason")

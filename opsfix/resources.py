@@ -25,7 +25,6 @@ class Volume:
     host: str | None = None
     multiattach: bool = False
     group_id: str | None = None
-    size_gib: int = 0
     created_at: datetime | None = None
     updated_at: datetime | None = None
     hosts: tuple[tuple[str, str | None], ...] = ()
@@ -43,7 +42,8 @@ class Volume:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A cinder volume attachment. ``connected``: it has connection_info, so some host may hold the disk."""
+    """A cinder volume attachment. ``connected``: it has connection_info, so some host may hold the disk.
+    ``changed_at``: cinder does not touch the volume's own time for all that happens to its attachments."""
 
     id: str
     volume_id: str
@@ -51,6 +51,7 @@ class Attachment:
     server_id: str | None = None
     connected: bool = False
     host: str | None = None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,6 @@ class Server:
     locked: bool = False
     root_device: str | None = None
     volume_ids: tuple[str, ...] = ()
-    updated_at: datetime | None = None
     answered: bool = True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from opsfix.guards import Unread
@@ -82,6 +83,11 @@ def _rows(scene: Scene, file: str, volume: Volume) -> list[dict[str, Any]]:
     return scene.databases.read(file, {"volume_id": volume.id})
 
 
+def _utc(naive: datetime | None) -> datetime | None:
+    """A time of a service's table, which is naive UTC."""
+    return naive.replace(tzinfo=UTC) if naive else None
+
+
 def _attachments(scene: Scene, volume: Volume, rows: list[dict[str, Any]]) -> tuple[Attachment, ...]:
     """cinder's attachments; where its database is configured, with the host of each. One with a connector counts as
     connected: a host was named, and may have been given the disk before cinder wrote connection_info."""
@@ -92,6 +98,7 @@ def _attachments(scene: Scene, volume: Volume, rows: list[dict[str, Any]]) -> tu
             a,
             host=shown.get(a.id) or kept.get(a.id, {}).get("attached_host"),
             connected=a.connected or bool(kept.get(a.id, {}).get("has_connector")),
+            changed_at=_utc(kept.get(a.id, {}).get("attachment_changed_at")),
         )
         for a in scene.cloud.attachments(volume_id=volume.id)
     )
@@ -136,13 +143,15 @@ def _worker(scene: Scene, rows: list[dict[str, Any]]) -> str | Unread:
 def facts_of(case: VolumeCase, scene: Scene) -> dict[str, Any]:
     """The case as facts: plain values, or Unread."""
     volume = case.volume
+    changed = [t for t in (volume.changed_at, *(a.changed_at for a in case.attachments)) if t]
+    changed_at = max(changed, default=None)
     facts = {
         "volume.id": volume.id,
         "volume.status": volume.status,
         "volume.migration": "none" if volume.migration_status in NOT_MIGRATING else volume.migration_status,
         "volume.group": volume.group_id,
-        "volume.idle": scene.idle(volume.changed_at),
-        "volume.changed_at": volume.changed_at.isoformat() if volume.changed_at else None,
+        "volume.idle": scene.idle(changed_at),
+        "volume.changed_at": changed_at.isoformat() if changed_at else None,
         "volume.multiattach": volume.multiattach,
         "volume.backend": volume.backend,
         "volume.backend_state": scene.backend_state(volume.backend),

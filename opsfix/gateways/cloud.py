@@ -318,7 +318,6 @@ def _volume(v: dict[str, Any]) -> Volume:
         host=v.get("os-vol-host-attr:host"),
         multiattach=bool(v.get("multiattach")),
         group_id=v.get("group_id") or v.get("consistencygroup_id"),
-        size_gib=int(v.get("size") or 0),
         created_at=_time(v.get("created_at")),
         updated_at=_time(v.get("updated_at")),
         hosts=tuple((a["attachment_id"], a.get("host_name")) for a in v.get("attachments") or []),
@@ -347,7 +346,6 @@ def _server(s: dict[str, Any]) -> Server:
         locked=bool(s.get("locked")),
         root_device=s.get("OS-EXT-SRV-ATTR:root_device_name"),
         volume_ids=tuple(v["id"] for v in s.get("os-extended-volumes:volumes_attached") or []),
-        updated_at=_time(s.get("updated")),
         answered=s["status"] != "UNKNOWN",
     )
 

@@ -31,7 +31,6 @@ class Effect:
     expected: str
     rows: int
     before: tuple[Row, ...]
-    as_expected: bool = True
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,6 @@ def _effect(connection: sa.Connection, statement: Statement, params: Mapping[str
         expected=str(statement.rows),
         rows=len(rows),
         before=rows,
-        as_expected=statement.rows.admits(len(rows)),
     )
 
 

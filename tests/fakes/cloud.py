@@ -71,7 +71,7 @@ class FakeCloud(Builder):
         return Server(
             id=row.id, name=row.name, project_id=row.project_id, vm_state=row.vm_state, task_state=row.task_state,
             power_state=row.power_state, host=row.host, locked=row.locked, root_device=row.root_device,
-            volume_ids=tuple(m.volume_id for m in row.live), updated_at=row.updated_at,
+            volume_ids=tuple(m.volume_id for m in row.live),
         )
 
     def mappings(self, server: Server) -> list[Mapping]:
@@ -146,7 +146,7 @@ def _volume(row: VolumeRow) -> Volume:
     return Volume(
         id=row.id, name=row.name, project_id=row.project_id, status=SHOWN.get(row.status, row.status),
         migration_status=row.migration_status,
-        host=row.host, multiattach=row.multiattach, group_id=row.group_id, size_gib=1, created_at=row.created_at,
+        host=row.host, multiattach=row.multiattach, group_id=row.group_id, created_at=row.created_at,
         updated_at=row.updated_at, hosts=tuple((a.id, a.host) for a in row.live if a.status == "attached"),
     )
 

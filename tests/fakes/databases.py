@@ -73,6 +73,7 @@ class FakeDatabases:
         work = {"worker_id": 1 if host else None, "worker_alive": int(bool(service and service.running))}
         return [
             {"status": volume.status, "attachment_id": a and a.id, "attached_host": a and a.host,
+             "attachment_changed_at": None,
              "has_connector": bool(a and a.connected), **work}
             for a in (volume.live or [None])
         ] if volume else []

@@ -118,7 +118,7 @@ def attachments(w: World) -> list[Row]:
     attachment(w, "removed", volume_id, deleted=1)
     attachment(w, "of the other", w["other"]["id"])
     w.params = {"volume_id": volume_id}
-    idle = {"status": "in-use", "worker_id": None, "worker_alive": 0}
+    idle = {"status": "in-use", "worker_id": None, "worker_alive": 0, "attachment_changed_at": LONG_AGO}
     return [
         {"attachment_id": "one", "attached_host": "gpu-1", "has_connector": 1, **idle},
         {"attachment_id": "reserved", "attached_host": None, "has_connector": 0, **idle},
@@ -157,7 +157,7 @@ def mappings(w: World) -> list[Row]:
 
 def alone(status: str) -> Row:
     """A volume that has no attachment and that nobody works on."""
-    unattached = {"attachment_id": None, "attached_host": None, "has_connector": 0}
+    unattached = {"attachment_id": None, "attached_host": None, "has_connector": 0, "attachment_changed_at": None}
     return {"status": status, **unattached, "worker_id": None, "worker_alive": 0}
 
 

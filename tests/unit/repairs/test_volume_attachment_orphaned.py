@@ -1,5 +1,7 @@
 """Attachments that no server uses."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from opsfix.model import Mode, Outcome, Result
@@ -317,3 +319,17 @@ def test_beside_a_mapped_one_that_failed_none_is_second(cloud: FakeCloud) -> Non
     cloud.world.volumes[volume].live[0].status = "error_attaching"
     cloud.add_attachment(volume, server)
     assert_refused(cloud, volume, "volume-attachment-unproven", "stop the server")
+
+
+def test_an_attachment_that_changed_just_now_is_young_though_the_volume_is_old(cloud: FakeCloud) -> None:
+    volume = orphan(cloud)
+    databases = FakeDatabases(cloud)
+    read = databases.read
+
+    def with_times(name: str, params: dict[str, object], *, cell: str | None = None) -> list[dict[str, object]]:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        return [r | ({"attachment_changed_at": now} if "attachment_changed_at" in r else {}) for r in read(name, params, cell=cell)]
+
+    databases.read = with_times  # type: ignore[method-assign,assignment]
+    item = unstick(cloud, volume, databases=databases)
+    assert (item.outcome, "--older-than" in item.reason) == (Outcome.REFUSED, True)
