@@ -1,8 +1,8 @@
 -- database: cinder
 -- kind: read
 -- releases: yoga .. 2026.2
--- purpose: what the API does not tell of a volume: its status as cinder keeps it (the API says creating for managing), the
--- purpose: hosts of all its attachments and whether one was ever named, and whether a living service works on it
+-- purpose: what the API does not tell of a volume: its status as cinder keeps it, the hosts of all its attachments and
+-- purpose: whether one was ever named, and whether a living service works on it
 -- params: volume_id = volume.id
 
 -- rows: 0..n
