@@ -10,6 +10,7 @@ from typing import Any
 
 from opsfix.errors import CloudRefused, CloudUnknown
 from opsfix.guards import Facts
+from opsfix.model import Result
 from opsfix.ports import Cloud
 
 
@@ -26,10 +27,13 @@ class Course:
 
 @dataclass(frozen=True)
 class Call:
-    """One change about to be sent. ``inverse`` names what would put it back, None where nothing can."""
+    """One change about to be sent. ``inverse`` names what would put it back, None where nothing can.
+
+    ``send`` returns SKIPPED where there turned out to be nothing to change, else nothing.
+    """
 
     what: str
-    send: Callable[[Cloud, Course], None]
+    send: Callable[[Cloud, Course], Result | None]
     inverse: dict[str, Any] | None = None
 
 
@@ -51,19 +55,17 @@ class Step:
 class ResetVolume(Step):
     """Set status and attach_status together (one alone leaves cinder inconsistent).
 
-    ``later``: another step came first and may have taken its time, so the volume is looked at again.
+    cinder asks nobody for leave and drops every attachment, so the volume is looked at again right before.
     """
 
     status: str
     attach_status: str
-    later: bool = False
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         volume = facts["volume.id"]
 
         def reset(cloud: Cloud, _: Course) -> None:
-            if self.later:
-                _as_seen(cloud, facts, facts["volume.status"])
+            _as_seen(cloud, facts, facts["volume.status"])
             cloud.reset_volume(volume, self.status, self.attach_status)
 
         yield Call(
@@ -195,12 +197,14 @@ class CleanUpWorkers(Step):
     def calls(self, facts: Facts) -> Iterator[Call]:
         volume = facts["volume.id"]
 
-        def clean(cloud: Cloud, _: Course) -> None:
+        def clean(cloud: Cloud, _: Course) -> Result | None:
             try:
                 cloud.cleanup_workers(volume)
             except CloudRefused as e:
                 if e.status != 400:
                     raise
+                return Result.SKIPPED
+            return None
 
         yield Call(f"cinder: clean up workers of volume {volume}", clean)
 

@@ -155,7 +155,7 @@ def facts_of(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "volume.multiattach": volume.multiattach,
         "volume.backend": volume.backend,
         "volume.backend_state": scene.backend_state(volume.backend),
-        "volume.status_recorded": scene.has("cinder") or Unread(
+        "volume.status_recorded": scene.has("cinder") or not volume.backend or Unread(
             f"the API says {volume.status} also of a volume that cinder takes over or gives up, and only its database tells"
         ),
         "volume.worked_on": _worked_on(case, scene),
@@ -182,7 +182,7 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
     return {
         "attachments.live": len(case.attachments),
         "attachments.ids": tuple(a.id for a in case.attachments),
-        "attachments.first_id": case.attachments[0].id if case.attachments else None,
+        "attachments.first_id": _own_first(case),
         "attachments.mapped": len(mapped),
         "attachments.mapped_id": mapped[0].id if len(mapped) == 1 else None,
         "attachments.mapped_status": mapped[0].status if len({a.status for a in mapped}) == 1 else None,
@@ -201,6 +201,12 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "stale.status": first.status if first else None,
         "stale.reason": standing[first.id] if first else None,
     }
+
+
+def _own_first(case: VolumeCase) -> str | None:
+    """An attachment that may stand in for a lost one: of the server that maps the volume, if there is one."""
+    mapping = {m.server_id for m in case.mappings}
+    return next((a.id for a in sorted(case.attachments, key=lambda a: a.server_id not in mapping)), None)
 
 
 def _standing(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
@@ -226,9 +232,26 @@ def _standing(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
     if used & _attached(case):
         return "second"
     fenced = scene.compute_state(attachment.host or server.host) == "fenced"
-    if fenced or server.power_state in OFF or server.vm_state == "shelved_offloaded":
+    if fenced or _is_off(server) or server.vm_state == "shelved_offloaded":
         return "of a server that is off"
     return "connected without mapping"
+
+
+def _is_off(server: Server) -> bool:
+    """Whether the guest has closed its disks. A suspended one is shut down for its host, and goes on with them later."""
+    return server.power_state in OFF and server.vm_state not in ("suspended", "paused", "rescued")
+
+
+def _never_given(attachment: Attachment, standing: str, scene: Scene) -> bool:
+    """Whether no host was ever named for the attachment, so that there is no connection to end and no guest with it.
+
+    Of one that was on its way only cinder's database proves that.
+    """
+    if attachment.connected or attachment.host:
+        return False
+    if standing == "gone":
+        return attachment.status in ("reserved", "error_attaching") or (attachment.status == "attaching" and scene.has("cinder"))
+    return standing == "second"
 
 
 def _attached(case: VolumeCase) -> set[str | None]:
@@ -237,11 +260,10 @@ def _attached(case: VolumeCase) -> set[str | None]:
 
 def _guest(attachment: Attachment, standing: str, case: VolumeCase, scene: Scene) -> str:
     """Whether a guest may still write through a stale attachment: 'absent', or where it may run."""
-    nothing_to_end = standing == "second" and not attachment.connected and not attachment.host
-    if standing == "unconnected" or nothing_to_end:
+    if standing == "unconnected" or _never_given(attachment, standing, scene):
         return "absent"
     server = case.servers.get(attachment.server_id or "")
-    if standing == "second" and server and server.power_state not in OFF and attachment.host in (None, server.host):
+    if standing == "second" and server and not _is_off(server) and attachment.host in (None, server.host):
         return f"runs on {server.host} with another attachment, which may share the connection,"
     host = attachment.host or (server.host if server else None)
     if not host:

@@ -48,7 +48,7 @@ def _take(
     results = []
     for call in step.calls(facts):
         results.append(_send(call, cloud, course, record, reports))
-        if results[-1] is not Result.DONE and not step.independent:
+        if results[-1] in (Result.REFUSED, Result.UNKNOWN) and not step.independent:
             break
     return next((r for r in (Result.UNKNOWN, Result.REFUSED) if r in results), Result.DONE)
 
@@ -57,8 +57,7 @@ def _send(call: Call, cloud: Cloud, course: Course, record: Recorder, reports: l
     record("api-before", what=call.what, inverse=call.inverse)
     course.sent = True
     try:
-        call.send(cloud, course)
-        result, detail = Result.DONE, ""
+        result, detail = call.send(cloud, course) or Result.DONE, ""
     except CloudRefused as e:
         result, detail = Result.REFUSED, str(e)
     except CloudUnknown as e:

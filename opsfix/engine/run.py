@@ -15,7 +15,7 @@ from opsfix.engine.act import act, show
 from opsfix.engine.fallback import Fell, fall_back
 from opsfix.engine.plan import Planned, plan
 from opsfix.engine.verify import verify
-from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, DatabaseUnknown, ExitCode, JournalError, OpsfixError
+from opsfix.errors import CloudRefused, CloudUnknown, DatabaseUnknown, ExitCode, JournalError, OpsfixError
 from opsfix.guards import Unread, all_hold, first_failing, said
 from opsfix.model import Item, Mode, Outcome, Result, StepReport
 from opsfix.ports import Recorder
@@ -31,7 +31,7 @@ FRESH = 2.0
 #: Times that one subject may change its state under repair (a volume with as many stale attachments needs one each).
 ROUNDS = 32
 INTERRUPTED = "interrupted before anything was changed"
-TAKEN = "freed; somebody has begun to use it since"
+TAKEN = "somebody began to use it while it was being repaired: look at it, and run the command again"
 #: Seconds that a change which every service confirmed may take to show.
 SETTLES = 5.0
 
@@ -88,8 +88,12 @@ class Run:
     def _find(self, subject_id: str) -> Finding:
         try:
             look = self.subject.look(self.scene, subject_id)
-        except (CloudUnknown, CloudRefused, DatabaseUnknown, ConfigError) as e:
+        except (CloudUnknown, CloudRefused, DatabaseUnknown) as e:
             return Finding(subject_id, None, None, str(e))
+        except OpsfixError as e:
+            return Finding(subject_id, None, None, self._end(e.exit_code, str(e)))
+        except Exception as e:
+            return Finding(subject_id, None, None, self._defect(e))
         if look is None:
             return Finding(subject_id, None, Planned(None))
         return Finding(subject_id, look, self._plan(look, first=True))
@@ -115,20 +119,23 @@ class Run:
         except (CloudUnknown, CloudRefused, DatabaseUnknown) as e:
             outcome, reason = Outcome.UNKNOWN, f"its state cannot be read: {e}"
         except OpsfixError as e:
-            outcome, reason = self._ended(course, e.exit_code, str(e))
+            outcome, reason = course.cut_short, self._end(e.exit_code, str(e))
         except Exception as e:
-            logging.getLogger("opsfix").debug("a defect", exc_info=True)
-            outcome, reason = self._ended(course, ExitCode.BUG, f"a defect of opsfix: {type(e).__name__}: {e}")
+            outcome, reason = course.cut_short, self._defect(e)
         item = _item(self, finding, course, outcome, reason)
         with suppress(JournalError):
             course.record("item-end", outcome=str(outcome), by=item.by, reason=reason, finding=item.finding)
         return item
 
-    def _ended(self, course: _Course, code: ExitCode, text: str) -> tuple[Outcome, str]:
-        """What ends the whole run ends this item too; nothing more is begun, and the report is still written."""
+    def _end(self, code: ExitCode, text: str) -> str:
+        """What ends the whole run: nothing more is begun, and the report is still written."""
         self.raised.append(code)
         self.stop.set()
-        return (Outcome.UNKNOWN if course.sent else Outcome.REFUSED), text
+        return text
+
+    def _defect(self, error: Exception) -> str:
+        logging.getLogger("opsfix").debug("a defect", exc_info=error)
+        return self._end(ExitCode.BUG, f"a defect of opsfix: {type(error).__name__}: {error}")
 
     def _each(self, what: str, inputs: list[Any], do: Callable[[Any], T]) -> Iterator[T]:
         """Run ``do`` for each, ``workers`` at a time, results in the inputs' order.
@@ -168,6 +175,11 @@ class _Course:
         self.changed = self.sent = False
         self.known: set[str] = set()
 
+    @property
+    def cut_short(self) -> Outcome:
+        """The outcome of an item in the middle of which the run ends."""
+        return Outcome.UNKNOWN if self.sent else Outcome.REFUSED
+
     def _taken(self, facts: Mapping[str, Any]) -> bool:
         """Whether something has appeared that neither the first look nor opsfix knows: others use it already."""
         return self.changed and not set(facts.get("identities", ())) <= self.known
@@ -184,11 +196,11 @@ class _Course:
         for _ in range(ROUNDS):
             if look is None:
                 return self._absent()
-            if self._taken(look.facts):
-                return Outcome.REPAIRED, TAKEN
             planned = run._plan(look, first=not self.changed)
             if planned.repair is None:
                 return self._healthy(look)
+            if self._taken(look.facts):
+                return Outcome.FAILED, TAKEN
             self.symptom = self.symptom or planned.repair.symptom
             if planned.refusal:
                 return Outcome.REFUSED, planned.refusal
@@ -266,7 +278,7 @@ class _Course:
             self.sent = self.sent or course.sent
         self.steps += reports
         self.known |= set(course.made.values())
-        self.changed = self.changed or any(r.result is not Result.REFUSED for r in reports)
+        self.changed = self.changed or any(r.result in (Result.DONE, Result.UNKNOWN) for r in reports)
         return ended
 
     def _verify(self, repair: Repair, ended: Result) -> tuple[bool, Look | None]:
@@ -288,16 +300,18 @@ class _Course:
         """Why it ends here; None where it goes on, with the fallback or because enough was done."""
         if ended is Result.UNKNOWN:
             return Outcome.UNKNOWN, f"whether it took effect is not known: {refusal}"
-        if self._taken(facts):
-            return Outcome.REPAIRED, TAKEN
         if self.run.stop.is_set() and ended is Result.DONE:
             return Outcome.UNKNOWN, "interrupted before the end could be seen"
         if repair.refused:
             return Outcome.REFUSED, said(repair.refused, facts)
+        settled = plan(self.run.subject.type, self.run.repairs, facts, check_age=False).repair is None
         if ended is Result.DONE:
+            if settled and self._taken(facts):
+                return None
             return Outcome.FAILED, f"every call was accepted, and yet {_unmet(repair, facts)}"
         if repair.fallback is None:
-            if self.changed and repair.enough_when and all_hold(repair.enough_when, facts):
+            enough = self.changed and repair.enough_when and all_hold(repair.enough_when, facts)
+            if enough or (settled and not self.changed):
                 return None
             return Outcome.FAILED, f"refused by the service: {refusal}"
         return None

@@ -218,8 +218,12 @@ class OpenStackCloud:
 
     def attachments(self, *, volume_id: str | None = None) -> Iterator[Attachment]:
         """See ports.Cloud."""
-        path, last = ("/attachments/detail", FEW) if volume_id else ("/attachments", 1)
-        return _paged(lambda: self._all("block_storage", path, "attachments", unlinked=last, volume_id=volume_id), _attachment)
+        if volume_id is None:
+            return _paged(lambda: self._all("block_storage", "/attachments", "attachments", unlinked=1), _attachment)
+        path = "/attachments/detail"
+        return iter(_read(lambda: [
+            _attachment(a) for a in self._all("block_storage", path, "attachments", unlinked=FEW, volume_id=volume_id)
+        ]))
 
     def server(self, server_id: str) -> Server | None:
         """See ports.Cloud."""

@@ -12,6 +12,6 @@ REPAIR = Repair(
     means="the volume is being created, and no cinder-volume works on it",
     when=(is_("volume.status", "creating"),),
     only_if=(RECORDED, NOT_WORKED_ON, NO_ATTACHMENT, NO_USER),
-    api=(CleanUpWorkers(), ResetVolume("error", "detached", later=True)),
+    api=(CleanUpWorkers(), ResetVolume("error", "detached")),
     fixed_when=(is_("volume.status", "error"),),
 )

@@ -12,6 +12,6 @@ REPAIR = Repair(
     means="the volume is being deleted, and no cinder-volume works on it",
     when=(is_("volume.status", "deleting"),),
     only_if=(BACKEND_UP, RECORDED, NOT_WORKED_ON, NO_ATTACHMENT, NO_USER),
-    api=(CleanUpWorkers(), ResetVolume("error", "detached", later=True), DeleteVolume(force=True, status="error")),
+    api=(CleanUpWorkers(), ResetVolume("error", "detached"), DeleteVolume(force=True, status="error")),
     fixed_when=(is_("volume.status", "deleted", "it is {volume_status}: the log of cinder-volume {volume_backend} says why"),),
 )
