@@ -110,7 +110,7 @@ class Run:
 
     def refuse(self, findings: Iterable[Finding], reason: str) -> list[Item]:
         """Refuse every finding for the same reason, nothing changed."""
-        return [_item(self, f, _Course(self, f), Outcome.REFUSED, reason) for f in findings]
+        return [_item(self, f, _Course(self, f), Outcome.REFUSED, f.problem or reason) for f in findings]
 
     def _repair(self, finding: Finding) -> Item:
         course = _Course(self, finding)

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from opsfix.errors import CloudRefused, CloudUnknown, ExitCode, JournalError
+from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, ExitCode, JournalError
 from opsfix.finders import stuck_volumes
-from opsfix.model import Mode, Outcome, Result
+from opsfix.model import Item, Mode, Outcome, Result
 from opsfix.scene import Scene
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.databases import FakeDatabases
@@ -326,22 +326,62 @@ def test_a_defect_ends_the_run_with_a_report(cloud: FakeCloud) -> None:
     assert run.raised == [ExitCode.BUG]
 
 
-def test_who_takes_a_freed_volume_at_once_keeps_it(cloud: FakeCloud) -> None:
+@pytest.mark.parametrize(("error", "code"), [(KeyError("no key"), ExitCode.BUG), (ConfigError("no"), ExitCode.CONNECTION)])
+def test_what_ends_a_search_ends_the_run_with_a_report(cloud: FakeCloud, error: Exception, code: ExitCode) -> None:
+    volumes = stuck(cloud, 3)
+
+    def fail() -> None:
+        raise error
+
+    cloud.on("volume", fail)
+    run = Driver(cloud, workers=1, databases=False).run()
+    with unchanged(cloud):
+        items = run.find_and_repair(volumes, named=True)
+    assert len(items) == 3
+    assert "no" in items[0].reason
+    assert run.raised == [code]
+
+
+def freed_and_taken(cloud: FakeCloud, status: str) -> Item:
+    """A stale attachment is removed, and somebody takes the volume the moment it is free."""
     volume, server = cloud.attached()
     cloud.lose_server(server)
     cloud.set_volume(volume, "detaching")
     newcomer = cloud.add_server()
 
-    def attach() -> None:
-        attachment = cloud.add_attachment(volume, newcomer, "reserved", connected=False)
+    def take() -> None:
+        if status == "in-use":
+            cloud.attach(volume, newcomer)
+            return
+        attachment = cloud.add_attachment(volume, newcomer, status, connected=False)
         cloud.add_mapping(newcomer, volume, attachment, connected=False)
-        cloud.set_volume(volume, "reserved", attach_status="reserved")
+        cloud.set_volume(volume, status, attach_status=status)
 
-    cloud.on("delete_attachment", attach, after=True)
+    cloud.on("delete_attachment", take, after=True)
     item = unstick(cloud, volume, mode=Mode.COMMIT)
-    assert item.outcome is Outcome.REPAIRED
+    assert state(cloud, volume).endswith("1 attachments, 1 mappings")
+    return item
+
+
+def test_who_takes_a_freed_volume_at_once_keeps_it(cloud: FakeCloud) -> None:
+    assert freed_and_taken(cloud, "in-use").outcome is Outcome.REPAIRED
+
+
+def test_who_is_still_taking_a_freed_volume_is_not_interrupted(cloud: FakeCloud) -> None:
+    item = freed_and_taken(cloud, "reserved")
+    assert item.outcome is Outcome.FAILED
     assert "somebody" in item.reason
-    assert state(cloud, volume) == "reserved/reserved, 1 attachments, 1 mappings"
+
+
+def test_what_changed_since_the_look_is_not_reset(cloud: FakeCloud) -> None:
+    (volume,) = stuck(cloud)
+    driver = Driver(cloud)
+    run = driver.run()
+    (finding,) = run.find([volume], named=True)
+    cloud.attach(volume, cloud.add_server())
+    with unchanged(cloud):
+        (item,) = run.repair([finding])
+    assert item.outcome is not Outcome.REPAIRED
 
 
 # interrupts

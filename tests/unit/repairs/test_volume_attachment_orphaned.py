@@ -108,6 +108,24 @@ def test_that_of_a_server_that_is_off_goes(cloud: FakeCloud) -> None:
     assert_repaired(cloud, volume, ORPHANED)
 
 
+@pytest.mark.parametrize("vm_state", ["suspended", "paused", "rescued"])
+def test_that_of_a_guest_that_will_go_on_stays(cloud: FakeCloud, vm_state: str) -> None:
+    """A suspended guest is shut down for its host, and holds its disks in its memory."""
+    volume, server = cloud.attached()
+    cloud.drop_mapping(server, volume)
+    cloud.set_server(server, vm_state=vm_state, power_state=4)
+    assert_refused(cloud, volume, "volume-attachment-unproven")
+
+
+@pytest.mark.parametrize("status", ["reserved", "error_attaching", "attaching"])
+def test_a_gone_servers_attachment_that_no_host_ever_got_goes(cloud: FakeCloud, status: str) -> None:
+    volume, server = cloud.add_volume(), cloud.add_server(host=None)
+    cloud.add_attachment(volume, server, status, connected=False)
+    cloud.set_volume(volume, "reserved", attach_status="reserved")
+    cloud.lose_server(server)
+    assert_repaired(cloud, volume, ORPHANED)
+
+
 def test_with_a_dead_backend_the_sql_waits_for_commit(cloud: FakeCloud) -> None:
     volume = orphan(cloud)
     cloud.kill_backend()
