@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from opsfix.resources import Attachment, Migration, Server, Service, Volume
+from opsfix.resources import (
+    Agent,
+    Allocation,
+    Attachment,
+    FloatingIP,
+    Migration,
+    Port,
+    Provider,
+    Server,
+    Service,
+    Volume,
+)
 from opsfix.resources import Mapping as BlockDeviceMapping
 
 
@@ -74,6 +85,86 @@ class Cloud(Protocol):
 
     def detach_volume(self, server_id: str, volume_id: str) -> None:
         """``DELETE /servers/ID/os-volume_attachments/VOLUME``."""
+
+
+    @property
+    def placement(self) -> Placement:
+        """placement's API, under the same rules."""
+
+    @property
+    def network(self) -> Network:
+        """neutron's API, under the same rules."""
+
+
+class Placement(Protocol):
+    """placement, under the rules of Cloud."""
+
+    def providers(self, *, name: str | None = None, tree: str | None = None) -> list[Provider]:
+        """All resource providers, those of one name (placement ignores its case), or those of the tree with this member."""
+
+    def allocation(self, consumer: str) -> Allocation | None:
+        """What a consumer holds, None when nothing. Rows without a consumer's record are not seen."""
+
+    def consumers(self, provider: str) -> dict[str, dict[str, int]]:
+        """What is allocated from a provider: consumer -> resource class -> amount."""
+
+    def usages(self, provider: str) -> dict[str, int]:
+        """Resource class -> amount in use, rows without a consumer's record included."""
+
+    def delete_allocation(self, consumer: str) -> None:
+        """Take everything from a consumer."""
+
+    def delete_provider(self, provider: str) -> None:
+        """Delete one provider; refused (409) while it has children, allocations or inventory in use."""
+
+
+class Network(Protocol):
+    """neutron, under the rules of Cloud."""
+
+    def port(self, port_id: str) -> Port | None:
+        """One port, None when neutron answers 404."""
+
+    def ports(self, *, device_id: str | None = None, host: str | None = None) -> Iterator[Port]:
+        """Every project's ports, page by page: all, a device's, or those bound to a host."""
+
+    def floating_ips(self, port_id: str) -> list[FloatingIP]:
+        """The floating IPs that a port has as such."""
+
+    def delete_port(self, port_id: str) -> None:
+        """Delete a port."""
+
+    def unbind_port(self, port_id: str) -> None:
+        """Take a port from its server and its host."""
+
+    def agents(self, *, host: str | None = None) -> list[Agent]:
+        """All agents, or those of one host (neutron compares it exactly)."""
+
+    def routers_of(self, agent_id: str) -> list[str]:
+        """Ids of the routers that an L3 agent serves."""
+
+    def networks_of(self, agent_id: str) -> list[str]:
+        """Ids of the networks that a DHCP agent serves."""
+
+    def agents_of_router(self, router_id: str) -> list[str]:
+        """Ids of the L3 agents that serve a router."""
+
+    def agents_of_network(self, network_id: str) -> list[str]:
+        """Ids of the DHCP agents that serve a network."""
+
+    def add_router(self, agent_id: str, router_id: str) -> None:
+        """Give a router to an L3 agent."""
+
+    def remove_router(self, agent_id: str, router_id: str) -> None:
+        """Take a router from an L3 agent; its HA port there goes too."""
+
+    def add_network(self, agent_id: str, network_id: str) -> None:
+        """Give a network to a DHCP agent."""
+
+    def remove_network(self, agent_id: str, network_id: str) -> None:
+        """Take a network from a DHCP agent; its port is kept for the next one."""
+
+    def delete_agent(self, agent_id: str) -> None:
+        """Remove an agent's record; neutron asks not whether it lives."""
 
 
 class Databases(Protocol):

@@ -115,3 +115,69 @@ class Migration:
     def in_progress(self) -> bool:
         """Whether nova may still move the server or undo the move."""
         return self.status not in self.ENDED
+
+
+@dataclass(frozen=True)
+class Port:
+    """A neutron port. ``device_id`` is the server's id where ``device_owner`` begins with ``compute:``."""
+
+    id: str
+    name: str
+    project_id: str
+    device_id: str
+    device_owner: str
+    network_id: str
+    status: str
+    host: str | None = None
+    vif_type: str | None = None
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FloatingIP:
+    """A neutron floating IP that a port has."""
+
+    id: str
+    address: str
+    port_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A neutron agent. An OVN one is listed from OVN's southbound database and has no row in neutron's.
+    ``state`` is 'up' or 'down'; ``mode`` is an L3 agent's ``agent_mode``."""
+
+    id: str
+    type: str
+    binary: str
+    host: str
+    state: str
+    heartbeat: datetime | None = None
+    mode: str | None = None
+
+    @property
+    def ovn(self) -> bool:
+        """Whether it lives in OVN alone."""
+        return self.type.startswith("OVN ") or self.binary.startswith(("ovn-", "neutron-ovn"))
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A placement resource provider; ``parent`` is None for the root of its tree."""
+
+    uuid: str
+    name: str
+    generation: int
+    root: str | None = None
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What one consumer holds: provider uuid -> resource class -> amount. ``type`` is None before microversion 1.38."""
+
+    consumer: str
+    resources: dict[str, dict[str, int]]
+    generation: int | None = None
+    project_id: str | None = None
+    type: str | None = None

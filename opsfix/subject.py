@@ -11,13 +11,15 @@ from opsfix.scene import Scene
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a subject. ``state`` is what an operator would call it now, in a few words."""
+    """One look at a subject. ``state`` is what an operator would call it now, in a few words; ``healthy`` is the reason
+    of an item with which nothing is wrong. The fact ``cell`` names the cell whose database a fallback for nova takes."""
 
     id: str
     name: str
     project_id: str
     facts: Mapping[str, Any]
     state: str = ""
+    healthy: str = "nothing is wrong with it"
 
 
 class Subject(Protocol):

@@ -285,7 +285,7 @@ def _mapping_facts(case: VolumeCase) -> dict[str, Any]:
         "mapping.id": one.id if one else None,
         "mapping.uuid": one.uuid if one else None,
         "mapping.attachment": one.attachment_id if one else None,
-        "mapping.cell": one.cell if one else None,
+        "cell": one.cell if one else None,
         "mapping.connected": one.connected if one and one.connected is not None else Unread("only nova's database tells"),
         "mapping.root": _root(case),
         "identities": (*(a.id for a in case.attachments), *(m.uuid or m.server_id for m in case.mappings)),

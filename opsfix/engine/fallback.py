@@ -37,7 +37,7 @@ def fall_back(fallback: Fallback, facts: Mapping[str, Any], scene: Scene, mode: 
     if failing:
         return Fell([], Outcome.REFUSED, failing.refusal(facts))
     params = {name: facts[fact] for name, fact in sqlfile.load(fallback.sql).params.items()}
-    cell = facts.get("mapping.cell") if fallback.database == "nova" else None
+    cell = facts.get("cell") if fallback.database == "nova" else None
     if mode is Mode.COMMIT:
         return _commit(fallback, params, cell, scene, record)
     shown = scene.databases.preview(fallback.sql, params, cell=cell)

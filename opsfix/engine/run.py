@@ -220,7 +220,7 @@ class _Course:
             refused = next((s.detail for s in self.steps if s.result is Result.REFUSED and s.kind == "api"), None)
             note = f", though one step was refused ({refused})" if refused and not self._by_sql() else ""
             return Outcome.REPAIRED, f"read again: {look.state}{note}"
-        return Outcome.HEALTHY, "nothing is wrong with it"
+        return Outcome.HEALTHY, look.healthy
 
     def _by_sql(self) -> bool:
         return any(s.kind == "sql" and s.result is Result.DONE for s in self.steps)

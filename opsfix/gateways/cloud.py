@@ -6,112 +6,28 @@ Everything that a client library raises leaves as CloudRefused, CloudUnknown or,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import openstack
 from cinderclient import client as cinder_client
-from cinderclient import exceptions as cinder_errors
-from keystoneauth1 import exceptions as auth_errors
 from novaclient import client as nova_client
-from novaclient import exceptions as nova_errors
 from openstack import exceptions as sdk_errors
 from openstack.utils import maximum_supported_microversion
-from requests import exceptions as http_errors
 from requests.adapters import HTTPAdapter
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError
+from opsfix.gateways.calls import CLIENT_ERRORS, change, one, paged, read, time, told
+from opsfix.gateways.network import Network
+from opsfix.gateways.placement import Placement
 from opsfix.resources import Attachment, Mapping, Migration, Server, Service, Volume
 
-T = TypeVar("T")
 PAGE = 1000
 #: No service limits its pages to so few.
 FEW = 10
 #: What the reads below need at most; an older cloud is asked by its own newest. Nova's 2.69 shows servers of a cell that is down.
 NEWEST = {"block_storage": "3.71", "compute": "2.69"}
-
-#: The set-up is wrong, whatever is asked: no credentials, no catalogue entry, a refused login, no such certificate.
-_SETUP_ERRORS = (
-    sdk_errors.ConfigException,
-    sdk_errors.EndpointNotFound,
-    auth_errors.Unauthorized,
-    auth_errors.AuthPluginException,
-    auth_errors.CatalogException,
-    auth_errors.DiscoveryFailure,
-)
-_CLIENT_ERRORS = (
-    sdk_errors.SDKException,
-    auth_errors.ClientException,
-    cinder_errors.ClientException,
-    nova_errors.ClientException,
-    http_errors.RequestException,
-    OSError,
-)
-_READS = Retrying(
-    retry=retry_if_exception_type(CloudUnknown),
-    stop=stop_after_attempt(3),
-    wait=wait_random_exponential(multiplier=0.2, max=2),
-    reraise=True,
-)
-
-
-def _told(error: Exception) -> str:
-    """A service's own words, on one line."""
-    details = getattr(error, "details", None)
-    return " ".join(str(details or getattr(error, "message", None) or error).split())
-
-
-def _status(error: Exception) -> int:
-    for name in ("status_code", "http_status", "code"):
-        value = getattr(error, name, None)
-        if isinstance(value, int):
-            return value
-    return 0
-
-
-def _translated(error: Exception) -> Exception:
-    if isinstance(error, _SETUP_ERRORS):
-        return ConfigError(f"the cloud cannot be used: {_told(error)}: check the credentials with 'opsfix config check'")
-    status = _status(error)
-    if status == 401:
-        return ConfigError(f"keystone refuses the credentials: {_told(error)}: check them with 'opsfix config check'")
-    if 400 <= status < 500 and status not in (408, 429):
-        return CloudRefused(status, _told(error))
-    return CloudUnknown(f"HTTP {status}: {_told(error)}" if status else _told(error))
-
-
-def _change(call: Callable[[], T]) -> T:
-    """Send one change, exactly once."""
-    try:
-        return call()
-    except _CLIENT_ERRORS as e:
-        raise _translated(e) from e
-    except (KeyError, TypeError, ValueError, AttributeError) as e:
-        raise CloudUnknown(f"an answer that is not of the known form ({type(e).__name__}: {e})") from e
-
-
-def _read(call: Callable[[], T]) -> T:
-    """Read, again when the answer was lost or the service was busy."""
-    found: T = _READS(lambda: _change(call))
-    return found
-
-
-def _paged(listing: Callable[[], Iterator[Any]], view: Callable[[Any], T]) -> Iterator[T]:
-    """Pass on a listing page by page. A failure on the way raises: half a listing must never look whole."""
-    pages = _change(listing)
-    end = object()
-    while (found := _change(lambda: next(pages, end))) is not end:
-        yield _change(lambda found=found: view(found))  # type: ignore[misc]
-
-
-def _time(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    parsed = datetime.fromisoformat(text)
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 class OpenStackCloud:
@@ -135,9 +51,9 @@ class OpenStackCloud:
             connection: Any = openstack.connect(
                 cloud=self._cloud, region_name=self._region, app_name="opsfix", api_timeout=self._timeout,
             )
-        except _CLIENT_ERRORS as e:
+        except CLIENT_ERRORS as e:
             raise ConfigError(
-                f"no usable cloud ({_told(e)}): set OS_CLOUD or --os-cloud for clouds.yaml, or the OS_* variables"
+                f"no usable cloud ({told(e)}): set OS_CLOUD or --os-cloud for clouds.yaml, or the OS_* variables"
             ) from e
         for adapter in connection.session.session.adapters.values():
             # ten connections are kept otherwise, and each further one is made anew
@@ -154,6 +70,16 @@ class OpenStackCloud:
         return nova_client.Client(
             "2.89", session=self._sdk.session, endpoint_override=self._sdk.compute.get_endpoint()
         )
+
+    @cached_property
+    def placement(self) -> Placement:
+        """See ports.Cloud."""
+        return Placement(self._sdk.placement)
+
+    @cached_property
+    def network(self) -> Network:
+        """See ports.Cloud."""
+        return Network(self._sdk.network)
 
     @cached_property
     def _microversions(self) -> dict[str, str | None]:
@@ -183,9 +109,9 @@ class OpenStackCloud:
     def connect(self) -> None:
         """Log in and find the endpoints now; raises ConfigError that says what is missing."""
         try:
-            _read(self._sdk.authorize)
+            read(self._sdk.authorize)
             for name in ("compute", "block_storage"):
-                if not _read(lambda name=name: getattr(self._sdk, name).get_endpoint()):  # type: ignore[misc]
+                if not read(lambda name=name: getattr(self._sdk, name).get_endpoint()):  # type: ignore[misc]
                     raise ConfigError(f"the service catalogue has no {name.replace('_', '-')} endpoint in this region")
             self._microversions, self._cinder  # noqa: B018  (made here: cached_property is not meant for several threads at once)
         except (CloudRefused, CloudUnknown) as e:
@@ -199,8 +125,8 @@ class OpenStackCloud:
 
     def versions(self) -> dict[str, str]:
         """The newest microversion that nova and cinder offer."""
-        nova = _read(self._nova.versions.get_current)
-        cinder = _read(self._sdk.block_storage.get_endpoint_data)
+        nova = read(self._nova.versions.get_current)
+        cinder = read(self._sdk.block_storage.get_endpoint_data)
         return {
             "compute": str(getattr(nova, "version", "?")),
             "block-storage": ".".join(map(str, getattr(cinder, "max_microversion", None) or ("?",))),
@@ -210,57 +136,57 @@ class OpenStackCloud:
 
     def volume(self, volume_id: str) -> Volume | None:
         """See ports.Cloud."""
-        return _one(lambda: _volume(self._body("block_storage", f"/volumes/{volume_id}", {})["volume"]))
+        return one(lambda: _volume(self._body("block_storage", f"/volumes/{volume_id}", {})["volume"]))
 
     def volumes(self, *, status: str | None = None, name: str | None = None) -> Iterator[Volume]:
         """See ports.Cloud."""
-        return _paged(lambda: self._all("block_storage", "/volumes/detail", "volumes", status=status, name=name), _volume)
+        return paged(lambda: self._all("block_storage", "/volumes/detail", "volumes", status=status, name=name), _volume)
 
     def attachments(self, *, volume_id: str | None = None) -> Iterator[Attachment]:
         """See ports.Cloud."""
         if volume_id is None:
-            return _paged(lambda: self._all("block_storage", "/attachments", "attachments", unlinked=1), _attachment)
+            return paged(lambda: self._all("block_storage", "/attachments", "attachments", unlinked=1), _attachment)
         path = "/attachments/detail"
-        return iter(_read(lambda: [
+        return iter(read(lambda: [
             _attachment(a) for a in self._all("block_storage", path, "attachments", unlinked=FEW, volume_id=volume_id)
         ]))
 
     def server(self, server_id: str) -> Server | None:
         """See ports.Cloud."""
-        return _one(lambda: _server(self._body("compute", f"/servers/{server_id}", {})["server"]))
+        return one(lambda: _server(self._body("compute", f"/servers/{server_id}", {})["server"]))
 
     def servers(self) -> Iterator[Server]:
         """See ports.Cloud."""
-        for server in _paged(lambda: self._all("compute", "/servers/detail", "servers"), _server):
+        for server in paged(lambda: self._all("compute", "/servers/detail", "servers"), _server):
             if not server.answered:
                 raise CloudUnknown(f"the cell of server {server.id} is down, so the listing of servers is not complete")
             yield server
 
     def mappings(self, server: Server) -> list[Mapping]:
         """See ports.Cloud."""
-        found = _read(lambda: [
+        found = read(lambda: [
             _mapping(a, server) for a in self._sdk.compute.volume_attachments(server.id, paginated=False)
         ])
         return [m for m in found if m.volume_id]
 
     def migrations(self, server_id: str) -> list[Migration]:
         """See ports.Cloud."""
-        return _read(lambda: [
+        return read(lambda: [
             Migration(int(m.id), server_id, str(m.status), m.migration_type)
             for m in self._sdk.compute.migrations(server_id=server_id, limit=PAGE)
         ])
 
     def compute_services(self) -> list[Service]:
         """See ports.Cloud."""
-        return _read(lambda: [_service(s) for s in self._sdk.compute.services()])
+        return read(lambda: [_service(s) for s in self._sdk.compute.services()])
 
     def volume_services(self) -> list[Service]:
         """See ports.Cloud."""
-        return _read(lambda: [_service(s) for s in self._sdk.block_storage.services()])
+        return read(lambda: [_service(s) for s in self._sdk.block_storage.services()])
 
     def transfers(self, volume_id: str) -> list[str]:
         """See ports.Cloud."""
-        return _read(lambda: [
+        return read(lambda: [
             str(t.id)
             for t in self._sdk.block_storage.transfers(details=True, all_projects=True, limit=PAGE)
             if t.volume_id == volume_id
@@ -270,46 +196,37 @@ class OpenStackCloud:
 
     def reset_volume(self, volume_id: str, status: str, attach_status: str | None) -> None:
         """See ports.Cloud."""
-        _change(lambda: self._sdk.block_storage.reset_volume_status(volume_id, status, attach_status, None))
+        change(lambda: self._sdk.block_storage.reset_volume_status(volume_id, status, attach_status, None))
 
     def roll_detaching(self, volume_id: str) -> None:
         """See ports.Cloud."""
-        _change(lambda: self._sdk.block_storage.abort_volume_detaching(volume_id))
+        change(lambda: self._sdk.block_storage.abort_volume_detaching(volume_id))
 
     def create_attachment(self, volume_id: str, server_id: str) -> str:
         """See ports.Cloud."""
-        return str(_change(
+        return str(change(
             lambda: self._sdk.block_storage.create_attachment(volume_id, instance=server_id, connector=None).id
         ))
 
     def complete_attachment(self, attachment_id: str) -> None:
         """See ports.Cloud."""
-        _change(lambda: self._sdk.block_storage.complete_attachment(attachment_id))
+        change(lambda: self._sdk.block_storage.complete_attachment(attachment_id))
 
     def delete_attachment(self, attachment_id: str) -> None:
         """See ports.Cloud."""
-        _change(lambda: self._sdk.block_storage.delete_attachment(attachment_id, ignore_missing=False))
+        change(lambda: self._sdk.block_storage.delete_attachment(attachment_id, ignore_missing=False))
 
     def delete_volume(self, volume_id: str, *, force: bool) -> None:
         """See ports.Cloud."""
-        _change(lambda: self._sdk.block_storage.delete_volume(volume_id, ignore_missing=False, force=force))
+        change(lambda: self._sdk.block_storage.delete_volume(volume_id, ignore_missing=False, force=force))
 
     def cleanup_workers(self, volume_id: str) -> None:
         """See ports.Cloud. Through cinderclient: older SDKs have no such call."""
-        _change(lambda: self._cinder.workers.clean(resource_type="Volume", resource_id=volume_id))
+        change(lambda: self._cinder.workers.clean(resource_type="Volume", resource_id=volume_id))
 
     def detach_volume(self, server_id: str, volume_id: str) -> None:
         """See ports.Cloud."""
-        _change(lambda: self._sdk.compute.delete_volume_attachment(server_id, volume_id, ignore_missing=False))
-
-
-def _one(get: Callable[[], T]) -> T | None:
-    try:
-        return _read(get)
-    except CloudRefused as e:
-        if e.status == 404:
-            return None
-        raise
+        change(lambda: self._sdk.compute.delete_volume_attachment(server_id, volume_id, ignore_missing=False))
 
 
 def _volume(v: dict[str, Any]) -> Volume:
@@ -322,8 +239,8 @@ def _volume(v: dict[str, Any]) -> Volume:
         host=v.get("os-vol-host-attr:host"),
         multiattach=bool(v.get("multiattach")),
         group_id=v.get("group_id") or v.get("consistencygroup_id"),
-        created_at=_time(v.get("created_at")),
-        updated_at=_time(v.get("updated_at")),
+        created_at=time(v.get("created_at")),
+        updated_at=time(v.get("updated_at")),
         hosts=tuple((a["attachment_id"], a.get("host_name")) for a in v.get("attachments") or []),
     )
 
@@ -369,5 +286,5 @@ def _service(s: Any) -> Service:
     uuid = s.id if isinstance(s.id, str) and "-" in s.id else None
     forced = bool(getattr(s, "is_forced_down", False))
     return Service(
-        binary=s.binary, host=s.host, state=state, uuid=uuid, updated_at=_time(s.updated_at), forced_down=forced
+        binary=s.binary, host=s.host, state=state, uuid=uuid, updated_at=time(s.updated_at), forced_down=forced
     )
