@@ -1,15 +1,16 @@
 """Reads the files of ``sql/`` and refuses whatever is not of their form.
 
 A file is a header of ``-- key: value`` lines, an empty line, then statements, each after a ``-- rows: N`` line (``1``,
-``0..1``, ``0..n``). A fallback's statements are ``SELECT ... FOR UPDATE`` (a lock), ``UPDATE`` with ``SET`` and
-``WHERE`` each at the start of a line, or ``DELETE FROM`` with ``WHERE`` at the start of a line: so the rows that it is
-about to change can be selected by the statement's own WHERE, which must hold on the rows as they are before the run.
+``0..1``, ``0..n``; with ``, where the table exists`` for a table that not every release has). A fallback's statements
+are ``SELECT ... FOR UPDATE`` (a lock), ``UPDATE`` with ``SET`` and ``WHERE`` each at the start of a line, or
+``DELETE FROM`` with ``WHERE`` at the start of a line: so the rows that it is about to change can be selected by the
+statement's own WHERE, which must hold on the rows as they are before the run.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +22,7 @@ _STATEMENT = re.compile(
     r"|DELETE FROM (?P<deleted>\w+)\n(?P<delete_where>WHERE .+))\Z",
     re.DOTALL,
 )
-_ROWS = re.compile(r"\A(\d+)(?:\.\.(\d+|n))?\Z")
+_ROWS = re.compile(r"\A(\d+)(?:\.\.(\d+|n))?(, where the table exists)?\Z")
 _NEVER = re.compile(
     r"\b(FOREIGN_KEY_CHECKS|SQL_LOG_BIN|WSREP_ON|LOCK TABLES|CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|INSERT|REPLACE)\b",
     re.IGNORECASE,
@@ -55,12 +56,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement. ``table`` and ``where`` are None for a lock and for a read."""
+    """One statement. ``table`` and ``where`` are None for a lock and for a read; ``optional``: without its table it
+    has nothing to do."""
 
     text: str
     rows: Rows
     table: str | None = None
     where: str | None = None
+    optional: bool = False
 
     @property
     def changes(self) -> bool:
@@ -157,7 +160,8 @@ def _statements(name: str, body: str, reads: bool) -> list[Statement]:
             raise SqlFileError(f"sql/{name}.sql: a statement must follow a '-- rows: N' line, not {note!r}")
         least, most = int(rows[1]), rows[2]
         expected = Rows(least, None if most == "n" else int(most or least))
-        found.append(_statement(name, text.strip(), expected, reads))
+        statement = _statement(name, text.strip(), expected, reads)
+        found.append(replace(statement, optional=bool(rows[3])))
     return found
 
 

@@ -56,8 +56,7 @@ output = click.option(
     envvar="OPSFIX_OUTPUT", help="Form of the result on stdout.",
 )
 
-repairs = _all([
-    click.option("--all", "everything", is_flag=True, help="Every finding of this kind, in all projects."),
+_changes = [
     click.option("--dry-run", is_flag=True, help="Change nothing anywhere; show the plan."),
     click.option("--commit", is_flag=True, help="Commit the guarded SQL for what the API cannot repair."),
     click.option("--older-than", type=Age(), default="15m", show_default=True, metavar="AGE",
@@ -69,4 +68,11 @@ repairs = _all([
     click.option("--workers", type=click.IntRange(1, 64), help="API calls in flight. [default: 8]"),
     click.option("-y", "--yes", is_flag=True, help="Ask no question."),
     output,
+]
+
+#: For commands that repair what is named, or all that is broken.
+repairs = _all([
+    click.option("--all", "everything", is_flag=True, help="Every finding of this kind, in all projects."), *_changes,
 ])
+#: For commands that destroy what is named.
+purges = _all(_changes)

@@ -32,20 +32,23 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Command:
-    """A repair command: what it repairs, how it finds it with --all, and the databases that it may need."""
+    """A repair command: what it repairs, how it finds it without names, and the databases that it may need.
+
+    ``destroys``: on a terminal it shows its plan and asks once.
+    """
 
     name: str
     subject: Subject
     repairs: tuple[Repair, ...]
     find: Callable[[Scene], set[str]]
     databases: Sequence[str]
+    destroys: bool = False
 
 
 @dataclass(frozen=True)
 class Options:
-    """The shared options of repair commands, as options.repairs spells them."""
+    """The shared options of repair commands, as options.repairs and options.purges spell them."""
 
-    everything: bool
     dry_run: bool
     commit: bool
     older_than: timedelta
@@ -54,6 +57,7 @@ class Options:
     workers: int | None
     yes: bool
     output: str
+    everything: bool = False
 
     @property
     def mode(self) -> Mode:
@@ -77,9 +81,14 @@ def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], opt
                 for text in held.enter_context(cloud_lock(databases)).warnings:
                     session.warn(f"warning: {text}")
         ids, missing = _candidates(command, scene, targets)
+        if command.destroys and not _agreed(command, scene, ids, targets, options, settings["workers"]):
+            mode = Mode.DRY_RUN
+            if databases is not None:
+                databases.read_only = True
         journal = journals.Journal(root, command.name, str(mode), [masked(a) for a in sys.argv[1:]], scene.cloud.identity)
         progress = Progress()
-        run = Run(command.subject, command.repairs, scene, mode, _recorders(journal), settings["workers"], progress)
+        run = Run(command.subject, command.repairs, scene, mode, _recorders(journal), settings["workers"], progress,
+                  staged=command.destroys)
         started = journals.now()
         with _steady(run):
             items = missing + _bounded(run, ids, options.limit, named=bool(targets))
@@ -87,6 +96,21 @@ def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], opt
             report = _report(journal, command.name, mode, started, items, run)
             session.write(render_report(report, options.output))
     return int(report.exit_code)
+
+
+def _agreed(
+    command: Command, scene: Scene, ids: Sequence[str], targets: Sequence[str], options: Options, workers: int
+) -> bool:
+    """Show the plan on a terminal and ask once; a no leaves a dry run. Without a terminal nobody is asked."""
+    if options.mode is Mode.DRY_RUN or options.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    run = Run(command.subject, command.repairs, scene, Mode.DRY_RUN, lambda _: lambda *_, **__: None, workers, staged=True)
+    items = run.find_and_repair(ids, named=bool(targets))
+    if not any(item.outcome is Outcome.NEEDS_COMMIT for item in items):
+        return True
+    report = Report("plan", command.name, Mode.DRY_RUN, journals.now(), journals.now(), tuple(items))
+    click.echo(render_report(report, "table"), err=True)
+    return click.confirm("Do this?", err=True)
 
 
 def _check_targets(command: Command, targets: Sequence[str], options: Options) -> None:

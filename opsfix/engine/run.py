@@ -50,7 +50,8 @@ class Finding:
 
 @dataclass
 class Run:
-    """What one command does. ``progress`` hears how many subjects of how many are done."""
+    """What one command does. ``progress`` hears how many subjects of how many are done; ``staged``: a subject passes
+    through all repairs that fit it, one after the other, so that a dry run shows every one of them."""
 
     subject: Subject
     repairs: tuple[Repair, ...]
@@ -59,6 +60,7 @@ class Run:
     recorder: Callable[[str], Recorder]
     workers: int = 8
     progress: Callable[[str, int, int], None] = lambda *_: None
+    staged: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     raised: list[ExitCode] = field(default_factory=list)
 
@@ -235,9 +237,9 @@ class _Course:
     def _round(self, repair: Repair, look: Look) -> tuple[tuple[Outcome, str] | None, Look | None]:
         """One repair: how it ended, None when the next round shall look for more; and the last look."""
         facts = look.facts
-        impossible = first_failing(repair.api_if, facts)
         if self.run.mode is Mode.DRY_RUN:
-            return self._shown(repair, facts, impossible is None), look
+            return self._shown(repair, facts), look
+        impossible = first_failing(repair.api_if, facts)
         ended, refusal = Result.REFUSED, repair.means
         if impossible is not None:
             refusal = impossible.refusal(facts)
@@ -257,9 +259,18 @@ class _Course:
     def _facts(self, look: Look | None) -> Mapping[str, Any]:
         return look.facts if look else self.run.subject.gone(self.finding.id)
 
-    def _shown(self, repair: Repair, facts: Mapping[str, Any], possible: bool) -> tuple[Outcome, str]:
-        """The plan: the API steps, and the SQL where it may come to that."""
-        callable_ = bool(repair.api) and possible
+    def _shown(self, first: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str]:
+        """The plan: of the one repair, or of all that will follow."""
+        stages = [r for r in self.run.repairs if all_hold(r.when, facts)] if self.run.staged else [first]
+        refusal = next((f for r in stages if (f := first_failing(r.only_if, facts))), None)
+        if refusal:
+            return Outcome.REFUSED, refusal.refusal(facts)
+        shown = [self._stage(r, facts) for r in stages]
+        return next((s for s in shown if s[0] is Outcome.REFUSED), shown[0])
+
+    def _stage(self, repair: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str]:
+        """The API steps of one repair, and the SQL where it may come to that."""
+        callable_ = bool(repair.api) and all_hold(repair.api_if, facts)
         if callable_:
             self.steps += show(repair, facts)
         fell = Fell([], Outcome.REFUSED, repair.means)
@@ -267,7 +278,7 @@ class _Course:
             fell = fall_back(repair.fallback, facts, self.run.scene, Mode.DRY_RUN, self.record)
             self.steps += fell.steps
         if callable_:
-            return Outcome.NEEDS_COMMIT, f"{repair.means}; repeat without --dry-run"
+            return Outcome.NEEDS_COMMIT, f"{said(repair.means, facts)}; repeat without --dry-run"
         return fell.outcome or Outcome.NEEDS_COMMIT, fell.reason
 
     def _api(self, repair: Repair, facts: Mapping[str, Any]) -> Result:

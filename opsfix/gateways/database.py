@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -173,8 +174,21 @@ class Database:
 
         Raises DatabaseUnknown when reading failed.
         """
+        file = self._present(file)
         with self._reading("START TRANSACTION READ ONLY") as connection:
             return preview(connection, file, params)
+
+    def _present(self, file: sqlfile.SqlFile) -> sqlfile.SqlFile:
+        """The file without the statements whose table this release has not."""
+        optional = [s.table for s in file.statements if s.optional]
+        if not optional:
+            return file
+        rows = self.rows(
+            "SELECT TABLE_NAME AS name FROM information_schema.TABLES"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN :tables", {"tables": optional},
+        )
+        there = {r["name"] for r in rows}
+        return replace(file, statements=tuple(s for s in file.statements if not s.optional or s.table in there))
 
     def commit(self, file: sqlfile.SqlFile, params: Mapping[str, Any], record: Any) -> Changed:
         """Run a fallback in one guarded transaction, again from its start on 1213, 1205 and 1020.
@@ -188,6 +202,10 @@ class Database:
             wait=wait_random_exponential(multiplier=0.05, max=1),
             reraise=True,
         )
+        try:
+            file = self._present(file)
+        except Unread as e:
+            raise DatabaseRefused(f"{e}: nothing was changed") from None
         record = _bound(record, file=file.name, database=shown(self.url), service=self.service, cell=self.cell)
         try:
             return attempts(lambda: write(self.session, file, params, record))
