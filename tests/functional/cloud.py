@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -48,10 +49,15 @@ class Lab:
     def __init__(self, state_dir: Path):
         self.state_dir = state_dir
         self.healthy: dict[str, Any] = {}
-        self.environ = dict(os.environ)
+        self.environ = dict(os.environ) | _place(os.environ.get("PYTEST_XDIST_WORKER"))
 
     def up(self) -> None:
         """Bring it up and to its freshly filled state; a failure is an error of the tests, never a skip."""
+        shared = Path(self.environ["LAB_VENV"] + ".lock")
+        shared.parent.mkdir(parents=True, exist_ok=True)
+        with shared.open("w") as lock:  # what several labs share is installed once
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._lab("provision", timeout=1200)
         if not any(p["alive"] for p in self.processes().values()):
             self._lab("up", timeout=1200)
         self.reset()
@@ -206,6 +212,16 @@ class Lab:
             "attachments": sorted(a["attach_status"] for a in attachments),
             "mapped": sorted(m["attachment_id"] in {a["id"] for a in attachments} for m in mappings),
         }
+
+
+def _place(worker: str | None) -> dict[str, str]:
+    """Where the lab is: one for all, or one for each of several processes that test at the same time."""
+    base = Path(os.environ.get("LAB_DIR") or ROOT / ".lab").resolve()
+    venv = os.environ.get("LAB_VENV") or str(base / "venv")
+    if worker is None:
+        return {"LAB_DIR": str(base), "LAB_VENV": venv}
+    port = int(os.environ.get("LAB_PORT_BASE") or 25000) + 20 * (int(worker.removeprefix("gw")) + 1)
+    return {"LAB_DIR": str(base / worker), "LAB_VENV": venv, "LAB_PORT_BASE": str(port)}
 
 
 def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> None:

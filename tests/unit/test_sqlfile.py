@@ -69,6 +69,12 @@ def test_a_fallback_is_read_whole() -> None:
     assert last.table == "transfers"
 
 
+def test_a_statement_may_be_for_a_table_that_not_every_release_has() -> None:
+    file = parse("example.cinder", GOOD.replace("-- rows: 0..n\n", "-- rows: 0..n, where the table exists\n"))
+    assert [s.optional for s in file.statements] == [False, False, False, True]
+    assert str(file.statements[-1].rows) == "0..n"
+
+
 def test_a_read_is_read_whole() -> None:
     file = parse("example.nova", READ)
     assert (file.database, file.reads, file.rows, file.params) == ("nova", True, 0, {"server_id": "server.id"})

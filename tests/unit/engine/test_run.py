@@ -8,6 +8,7 @@ import pytest
 
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, ExitCode, JournalError
 from opsfix.finders import stuck_volumes
+from opsfix.guards import is_
 from opsfix.model import Item, Mode, Outcome, Result
 from opsfix.scene import Scene
 from tests.fakes.cloud import FakeCloud
@@ -382,6 +383,25 @@ def test_what_changed_since_the_look_is_not_reset(cloud: FakeCloud) -> None:
     with unchanged(cloud):
         (item,) = run.repair([finding])
     assert item.outcome is not Outcome.REPAIRED
+
+
+# stages
+
+
+def test_a_dry_run_of_stages_shows_them_all(cloud: FakeCloud) -> None:
+    (volume,) = stuck(cloud)
+    run = Driver(cloud, mode=Mode.DRY_RUN).run()
+    alone = {r.symptom: r for r in run.repairs}["volume-abandoned"]
+    run.repairs = (alone, replace(alone, symptom="a later stage"))
+    counts = []
+    for run.staged in (False, True):
+        (item,) = run.find_and_repair([volume], named=True)
+        assert item.outcome is Outcome.NEEDS_COMMIT
+        counts.append(len(item.steps))
+    assert counts[1] == 2 * counts[0]
+    run.repairs = (alone, replace(alone, only_if=(is_("volume.status", "in-use", "it is not in use"),)))
+    (item,) = run.find_and_repair([volume], named=True)
+    assert (item.outcome, item.reason) == (Outcome.REFUSED, "it is not in use")
 
 
 # interrupts
