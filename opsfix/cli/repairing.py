@@ -34,7 +34,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 class Command:
     """A repair command: what it repairs, how it finds it without names, and the databases that it may need.
 
-    ``destroys``: on a terminal it shows its plan and asks once.
+    ``destroys``: on a terminal it shows its plan and asks once. ``instead`` is the option that stands in for names.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Command:
     find: Callable[[Scene], set[str]]
     databases: Sequence[str]
     destroys: bool = False
+    instead: str = "--all"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _agreed(
 
 def _check_targets(command: Command, targets: Sequence[str], options: Options) -> None:
     if bool(targets) == options.everything:
-        raise UsageError(f"name what to repair, or say --all (not both): see 'opsfix {command.name} --help'")
+        raise UsageError(f"name what to repair, or say {command.instead} (not both): see 'opsfix {command.name} --help'")
     if any(not target for target in targets):
         raise UsageError("an empty name names nothing")
 

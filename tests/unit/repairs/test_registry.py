@@ -9,8 +9,12 @@ import pytest
 from opsfix import repairs, sqlfile
 from opsfix.guards import Unread
 from opsfix.repair import Repair
-from opsfix.repairs import VOLUME_UNSTICK
 
+#: What each command tries, and the same in one.
+COMMANDS = {
+    name: value for name, value in vars(repairs).items() if isinstance(value, tuple) and all(isinstance(v, Repair) for v in value)
+}
+EVERY = tuple(repair for command in COMMANDS.values() for repair in command)
 MODULES = [name for _, name, _ in pkgutil.iter_modules(repairs.__path__) if not name.endswith("_common")]
 
 
@@ -22,11 +26,15 @@ def declared(name: str) -> tuple[Repair, ...]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_is_in_the_command(name: str) -> None:
-    assert set(map(id, declared(name))) <= set(map(id, VOLUME_UNSTICK))
+    assert set(map(id, declared(name))) <= set(map(id, EVERY))
 
 
-def test_the_command_has_nothing_else() -> None:
-    assert len(VOLUME_UNSTICK) == sum(len(declared(name)) for name in MODULES)
+def test_the_commands_have_nothing_else() -> None:
+    assert len(EVERY) == sum(len(declared(name)) for name in MODULES)
+
+
+def test_the_commands_are_known() -> None:
+    assert "VOLUME_UNSTICK" in COMMANDS
 
 
 def test_a_symptom_belongs_to_one_module_and_is_its_name() -> None:
@@ -37,7 +45,7 @@ def test_a_symptom_belongs_to_one_module_and_is_its_name() -> None:
     assert {s: {s.replace("-", "_")} for s in symptoms} == symptoms
 
 
-@pytest.mark.parametrize("repair", VOLUME_UNSTICK, ids=lambda r: f"{r.symptom}: {r.means}")
+@pytest.mark.parametrize("repair", EVERY, ids=lambda r: f"{r.symptom}: {r.means}")
 class TestRepair:
     """What must hold of each."""
 
