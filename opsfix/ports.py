@@ -38,14 +38,20 @@ class Cloud(Protocol):
     def volumes(self, *, status: str | None = None, name: str | None = None) -> Iterator[Volume]:
         """Every project's volumes, page by page, filtered by cinder."""
 
-    def attachments(self, *, volume_id: str | None = None) -> Iterator[Attachment]:
-        """Every project's live attachments; ``connected`` is filled only when a volume is named."""
+    def attachments(self, *, volume_id: str | None = None, server_id: str | None = None) -> Iterator[Attachment]:
+        """Every project's live attachments; ``connected`` is filled only when a volume or a server is named."""
 
     def server(self, server_id: str) -> Server | None:
         """One server, None when nova answers 404."""
 
-    def servers(self) -> Iterator[Server]:
-        """Every project's servers, page by page; raises CloudUnknown when a cell's part is missing."""
+    def servers(self, *, name: str | None = None, host: str | None = None, node: str | None = None) -> Iterator[Server]:
+        """Every project's servers, page by page: all, or those with exactly this name, host or hypervisor.
+
+        Raises CloudUnknown when a cell's part is missing.
+        """
+
+    def hypervisors(self) -> list[str]:
+        """The names of all hypervisors."""
 
     def mappings(self, server: Server) -> list[BlockDeviceMapping]:
         """The live volume mappings of a server (``os-volume_attachments``, 2.89)."""
@@ -86,6 +92,14 @@ class Cloud(Protocol):
     def detach_volume(self, server_id: str, volume_id: str) -> None:
         """``DELETE /servers/ID/os-volume_attachments/VOLUME``."""
 
+    def reset_server(self, server_id: str, state: str) -> None:
+        """``os-resetState`` to 'active' or 'error'; takes its task away."""
+
+    def unlock_server(self, server_id: str) -> None:
+        """``unlock``."""
+
+    def delete_server(self, server_id: str, *, force: bool) -> None:
+        """``DELETE /servers/ID``, or ``forceDelete``, which waits for no reclaim interval."""
 
     @property
     def placement(self) -> Placement:

@@ -71,7 +71,8 @@ class Mapping:
 
 @dataclass(frozen=True)
 class Server:
-    """A nova server as an administrator sees it. ``answered`` is False for one whose cell is down."""
+    """A nova server as an administrator sees it. ``answered`` is False for one whose cell is down; ``doomed_ids`` are
+    those of its volumes that nova deletes with it (delete_on_termination)."""
 
     id: str
     name: str
@@ -84,6 +85,9 @@ class Server:
     root_device: str | None = None
     volume_ids: tuple[str, ...] = ()
     answered: bool = True
+    node: str | None = None
+    updated_at: datetime | None = None
+    doomed_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

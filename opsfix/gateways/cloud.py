@@ -6,6 +6,7 @@ Everything that a client library raises leaves as CloudRefused, CloudUnknown or,
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, cast
@@ -142,25 +143,33 @@ class OpenStackCloud:
         """See ports.Cloud."""
         return paged(lambda: self._all("block_storage", "/volumes/detail", "volumes", status=status, name=name), _volume)
 
-    def attachments(self, *, volume_id: str | None = None) -> Iterator[Attachment]:
+    def attachments(self, *, volume_id: str | None = None, server_id: str | None = None) -> Iterator[Attachment]:
         """See ports.Cloud."""
-        if volume_id is None:
+        if volume_id is None and server_id is None:
             return paged(lambda: self._all("block_storage", "/attachments", "attachments", unlinked=1), _attachment)
         path = "/attachments/detail"
-        return iter(read(lambda: [
-            _attachment(a) for a in self._all("block_storage", path, "attachments", unlinked=FEW, volume_id=volume_id)
-        ]))
+        found = read(lambda: [
+            _attachment(a)
+            for a in self._all("block_storage", path, "attachments", unlinked=FEW, volume_id=volume_id, instance_id=server_id)
+        ])
+        return iter([a for a in found if volume_id in (None, a.volume_id) and server_id in (None, a.server_id)])
 
     def server(self, server_id: str) -> Server | None:
         """See ports.Cloud."""
         return one(lambda: _server(self._body("compute", f"/servers/{server_id}", {})["server"]))
 
-    def servers(self) -> Iterator[Server]:
-        """See ports.Cloud."""
-        for server in paged(lambda: self._all("compute", "/servers/detail", "servers"), _server):
+    def servers(self, *, name: str | None = None, host: str | None = None, node: str | None = None) -> Iterator[Server]:
+        """See ports.Cloud. nova takes a name and a node for a regular expression, and compares without regard to case."""
+        asked = {"name": _plain(name), "host": host, "node": _plain(node)}
+        for server in paged(lambda: self._all("compute", "/servers/detail", "servers", **asked), _server):
             if not server.answered:
                 raise CloudUnknown(f"the cell of server {server.id} is down, so the listing of servers is not complete")
-            yield server
+            if name in (None, server.name) and host in (None, server.host) and node in (None, server.node):
+                yield server
+
+    def hypervisors(self) -> list[str]:
+        """See ports.Cloud."""
+        return read(lambda: [str(h.name) for h in self._sdk.compute.hypervisors(details=False)])
 
     def mappings(self, server: Server) -> list[Mapping]:
         """See ports.Cloud."""
@@ -228,6 +237,23 @@ class OpenStackCloud:
         """See ports.Cloud."""
         change(lambda: self._sdk.compute.delete_volume_attachment(server_id, volume_id, ignore_missing=False))
 
+    def reset_server(self, server_id: str, state: str) -> None:
+        """See ports.Cloud."""
+        change(lambda: self._sdk.compute.reset_server_state(server_id, state))
+
+    def unlock_server(self, server_id: str) -> None:
+        """See ports.Cloud."""
+        change(lambda: self._sdk.compute.unlock_server(server_id))
+
+    def delete_server(self, server_id: str, *, force: bool) -> None:
+        """See ports.Cloud."""
+        change(lambda: self._sdk.compute.delete_server(server_id, ignore_missing=False, force=force))
+
+
+def _plain(text: str | None) -> str | None:
+    """What may be asked for as a regular expression that finds at least itself, else None: then all are listed."""
+    return text if text and re.fullmatch(r"[\w .:-]+", text, re.ASCII) else None
+
 
 def _volume(v: dict[str, Any]) -> Volume:
     return Volume(
@@ -268,6 +294,11 @@ def _server(s: dict[str, Any]) -> Server:
         root_device=s.get("OS-EXT-SRV-ATTR:root_device_name"),
         volume_ids=tuple(v["id"] for v in s.get("os-extended-volumes:volumes_attached") or []),
         answered=s["status"] != "UNKNOWN",
+        node=s.get("OS-EXT-SRV-ATTR:hypervisor_hostname"),
+        updated_at=time(s.get("updated")),
+        doomed_ids=tuple(
+            v["id"] for v in s.get("os-extended-volumes:volumes_attached") or [] if v.get("delete_on_termination")
+        ),
     )
 
 

@@ -45,11 +45,13 @@ class FakeCloud(Builder):
             if not v.deleted and status in (None, v.status) and name in (None, v.name)
         ])
 
-    def attachments(self, *, volume_id: str | None = None) -> Iterator[Attachment]:
+    def attachments(self, *, volume_id: str | None = None, server_id: str | None = None) -> Iterator[Attachment]:
         """See ports.Cloud."""
         volumes = [self.world.volumes[volume_id]] if volume_id else self.world.volumes.values()
+        detailed = bool(volume_id or server_id)
         yield from self._read("attachments", lambda: [
-            _attachment(a, detailed=volume_id is not None) for v in volumes if not v.deleted for a in v.live
+            _attachment(a, detailed=detailed) for v in volumes if not v.deleted for a in v.live
+            if server_id in (None, a.server_id)
         ])
 
     def server(self, server_id: str) -> Server | None:
@@ -57,9 +59,12 @@ class FakeCloud(Builder):
         row = self.world.servers.get(server_id)
         return self._read("server", lambda: None if row is None or row.deleted else self._server(row))
 
-    def servers(self) -> Iterator[Server]:
+    def servers(self, *, name: str | None = None, host: str | None = None, node: str | None = None) -> Iterator[Server]:
         """See ports.Cloud."""
-        rows = [s for s in self.world.servers.values() if not s.deleted]
+        rows = [
+            s for s in self.world.servers.values()
+            if not s.deleted and name in (None, s.name) and host in (None, s.host) and node in (None, s.host)
+        ]
         for server in self._read("servers", lambda: [self._server(s) for s in rows]):
             if not server.answered:
                 raise CloudUnknown(f"the cell of server {server.id} is down, so the listing of servers is not complete")
