@@ -7,9 +7,11 @@ from typing import Any, Protocol
 
 from opsfix.resources import (
     Agent,
+    Aggregate,
     Allocation,
     Attachment,
     FloatingIP,
+    Hypervisor,
     Migration,
     Port,
     Provider,
@@ -109,6 +111,41 @@ class Cloud(Protocol):
     def network(self) -> Network:
         """neutron's API, under the same rules."""
 
+    @property
+    def hosts(self) -> Hosts:
+        """What nova and cinder tell of hosts, under the same rules."""
+
+
+class Hosts(Protocol):
+    """nova and cinder by host, under the rules of Cloud. Hosts are compared exactly, whatever the services' databases do."""
+
+    def hypervisors(self, *, with_servers: bool = False) -> Iterator[Hypervisor]:
+        """Every node that nova shows, page by page; it hides those without a service or without a mapping of their host."""
+
+    def migrations(self, host: str) -> Iterator[Migration]:
+        """Every migration from or to a host, page by page, over or not."""
+
+    def aggregates(self) -> list[Aggregate]:
+        """All host aggregates."""
+
+    def volumes(self, backend: str) -> int:
+        """How many volumes a cinder-volume (HOST, HOST@BACKEND) owns."""
+
+    def disable_compute(self, service: str) -> None:
+        """Disable a nova-compute by its service's uuid, with a reason."""
+
+    def force_down(self, service: str) -> None:
+        """Have nova call a nova-compute down at once."""
+
+    def leave_aggregate(self, aggregate: int, host: str) -> None:
+        """Take a host out of an aggregate; 404 once its service is gone."""
+
+    def delete_compute(self, service: str) -> None:
+        """``DELETE /os-services/UUID``: accepted is no proof that the resource provider is gone."""
+
+    def disable_volume_service(self, binary: str, host: str) -> None:
+        """Disable a service of cinder, with a reason."""
+
 
 class Placement(Protocol):
     """placement, under the rules of Cloud."""
@@ -151,7 +188,7 @@ class Network(Protocol):
         """Take a port from its server and its host."""
 
     def agents(self, *, host: str | None = None) -> list[Agent]:
-        """All agents, or those of one host (neutron compares it exactly)."""
+        """All agents, or those of one host, compared exactly (neutron itself ignores its case)."""
 
     def routers_of(self, agent_id: str) -> list[str]:
         """Ids of the routers that an L3 agent serves."""

@@ -92,7 +92,8 @@ class Server:
 
 @dataclass(frozen=True)
 class Service:
-    """A service's row in ``os-services``. ``state`` is 'up', 'down', or 'unknown' when its cell is down."""
+    """A service's row in ``os-services``. ``state`` is 'up', 'down', or 'unknown' when its cell is down; ``status``
+    'enabled' or 'disabled'; ``cluster`` is an active-active cluster of cinder-volume."""
 
     binary: str
     host: str
@@ -101,16 +102,19 @@ class Service:
     id: int | None = None
     updated_at: datetime | None = None
     forced_down: bool = False
+    status: str = "enabled"
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
 class Migration:
-    """A nova migration record of a server (``GET /os-migrations``)."""
+    """A nova migration record of a server (``GET /os-migrations``). While it lasts, ``uuid`` may hold allocations."""
 
     id: int
     server_id: str
     status: str
     type: str | None = None
+    uuid: str | None = None
 
     #: nova/compute/api.py: what is not one of these is still going on; ``finished`` waits for a confirm or revert.
     ENDED = frozenset({"confirmed", "reverted", "error", "failed", "completed", "cancelled", "done"})
@@ -119,6 +123,25 @@ class Migration:
     def in_progress(self) -> bool:
         """Whether nova may still move the server or undo the move."""
         return self.status not in self.ENDED
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """A node of a nova-compute: one for each host, many with ironic. ``servers`` is None where nova was not asked."""
+
+    uuid: str
+    name: str
+    host: str
+    servers: int | None = None
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A nova host aggregate."""
+
+    id: int
+    name: str
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,7 +172,7 @@ class FloatingIP:
 @dataclass(frozen=True)
 class Agent:
     """A neutron agent. An OVN one is listed from OVN's southbound database and has no row in neutron's.
-    ``state`` is 'up' or 'down'; ``mode`` is an L3 agent's ``agent_mode``."""
+    ``state`` is 'up' or 'down'; ``mode`` is an L3 agent's ``agent_mode``; one that is not ``enabled`` takes no work."""
 
     id: str
     type: str
@@ -158,6 +181,7 @@ class Agent:
     state: str
     heartbeat: datetime | None = None
     mode: str | None = None
+    enabled: bool = True
 
     @property
     def ovn(self) -> bool:

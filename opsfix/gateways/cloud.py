@@ -20,6 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError
 from opsfix.gateways.calls import CLIENT_ERRORS, change, one, paged, read, time, told
+from opsfix.gateways.hosts import Hosts
 from opsfix.gateways.network import Network
 from opsfix.gateways.placement import Placement
 from opsfix.resources import Attachment, Mapping, Migration, Server, Service, Volume
@@ -76,6 +77,11 @@ class OpenStackCloud:
     def placement(self) -> Placement:
         """See ports.Cloud."""
         return Placement(self._sdk.placement)
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        """See ports.Cloud."""
+        return Hosts(self._sdk.compute, self._sdk.block_storage)
 
     @cached_property
     def network(self) -> Network:
@@ -317,5 +323,6 @@ def _service(s: Any) -> Service:
     uuid = s.id if isinstance(s.id, str) and "-" in s.id else None
     forced = bool(getattr(s, "is_forced_down", False))
     return Service(
-        binary=s.binary, host=s.host, state=state, uuid=uuid, updated_at=time(s.updated_at), forced_down=forced
+        binary=s.binary, host=s.host, state=state, uuid=uuid, updated_at=time(s.updated_at), forced_down=forced,
+        status=s.status or "enabled", cluster=getattr(s, "cluster", None) or None,
     )

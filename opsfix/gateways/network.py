@@ -44,7 +44,7 @@ class Network:
     def agents(self, *, host: str | None = None) -> list[Agent]:
         """See ports.Network."""
         query = {} if host is None else {"host": host}
-        return read(lambda: [_agent(a) for a in self._proxy.agents(**query)])
+        return [a for a in read(lambda: [_agent(a) for a in self._proxy.agents(**query)]) if host in (None, a.host)]
 
     def routers_of(self, agent_id: str) -> list[str]:
         """See ports.Network."""
@@ -107,4 +107,5 @@ def _agent(a: Any) -> Agent:
         state="up" if a.is_alive else "down",
         heartbeat=time(a.last_heartbeat_at),
         mode=(a.configuration or {}).get("agent_mode"),
+        enabled=bool(a.is_admin_state_up),
     )
