@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from opsfix.resources import (
@@ -12,11 +13,13 @@ from opsfix.resources import (
     Attachment,
     FloatingIP,
     Hypervisor,
+    Image,
     Migration,
     Port,
     Provider,
     Server,
     Service,
+    Store,
     Volume,
 )
 from opsfix.resources import Mapping as BlockDeviceMapping
@@ -51,6 +54,13 @@ class Cloud(Protocol):
 
         Raises CloudUnknown when a cell's part is missing.
         """
+
+    def servers_of(self, image_id: str) -> Iterator[Server]:
+        """Every project's servers that were booted from an image, soft-deleted ones included, and builds that have no
+        host yet; raises CloudUnknown when a cell's part is missing."""
+
+    def servers_building(self) -> Iterator[Server]:
+        """Every project's servers that are being built; raises CloudUnknown when a cell's part is missing."""
 
     def hypervisors(self) -> list[str]:
         """The names of all hypervisors."""
@@ -110,6 +120,10 @@ class Cloud(Protocol):
     @property
     def network(self) -> Network:
         """neutron's API, under the same rules."""
+
+    @property
+    def images(self) -> Images:
+        """glance's API, under the same rules."""
 
     @property
     def hosts(self) -> Hosts:
@@ -216,6 +230,35 @@ class Network(Protocol):
 
     def delete_agent(self, agent_id: str) -> None:
         """Remove an agent's record; neutron asks not whether it lives."""
+
+
+class Images(Protocol):
+    """glance, under the rules of Cloud."""
+
+    def image(self, image_id: str) -> Image | None:
+        """One image, None when glance answers 404: also for one that waits for glance-scrubber."""
+
+    def images(self, *, name: str | None = None, base: str | None = None) -> Iterator[Image]:
+        """Every project's images, hidden ones included: all, those of exactly this name, or those made of a server
+        that was booted from the image ``base``."""
+
+    def newest(self, count: int) -> list[Image]:
+        """The images that changed last."""
+
+    def task_changed_at(self, task_id: str) -> datetime | None:
+        """When an import last told of its progress, None when there is no such task."""
+
+    def stores(self) -> list[Store]:
+        """The stores of glance, none where it has a single one and does not name it."""
+
+    def protect(self, image_id: str, *, protected: bool) -> None:
+        """Let nobody delete the image, or let it be deleted."""
+
+    def delete_image(self, image_id: str) -> None:
+        """Delete the image and its data; with ``delayed_delete`` glance-scrubber takes the data later."""
+
+    def forget_cached(self, image_id: str) -> None:
+        """Take an image from the cache of the glance that answers (``DELETE /v2/cache/ID``, 2023.1 and later)."""
 
 
 class Databases(Protocol):

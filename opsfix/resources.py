@@ -5,7 +5,8 @@ Times are aware UTC datetimes, ``None`` where the service has none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -14,7 +15,8 @@ class Volume:
     """A cinder volume as an administrator sees it (``GET /v3/PROJECT/volumes/ID``).
 
     ``migration_status`` is None where cinder has none. ``hosts`` maps the id of each attachment that cinder calls
-    attached to the host that it was attached on.
+    attached to the host that it was attached on. ``size`` is in GiB; ``image_id`` is the image that it was made from,
+    which cinder tells only when it is done; ``copied``: it is made from a snapshot or another volume instead.
     """
 
     id: str
@@ -28,6 +30,9 @@ class Volume:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     hosts: tuple[tuple[str, str | None], ...] = ()
+    size: int = 0
+    image_id: str | None = None
+    copied: bool = False
 
     @property
     def changed_at(self) -> datetime | None:
@@ -72,7 +77,8 @@ class Mapping:
 @dataclass(frozen=True)
 class Server:
     """A nova server as an administrator sees it. ``answered`` is False for one whose cell is down; ``doomed_ids`` are
-    those of its volumes that nova deletes with it (delete_on_termination)."""
+    those of its volumes that nova deletes with it (delete_on_termination).
+    ``image_id`` is None for one that boots from a volume."""
 
     id: str
     name: str
@@ -88,6 +94,7 @@ class Server:
     node: str | None = None
     updated_at: datetime | None = None
     doomed_ids: tuple[str, ...] = ()
+    image_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -209,3 +216,34 @@ class Allocation:
     generation: int | None = None
     project_id: str | None = None
     type: str | None = None
+
+
+@dataclass(frozen=True)
+class Image:
+    """A glance image (``GET /v2/images/ID``). ``properties`` are those beyond glance's own; ``stores`` the ids of the
+    stores that have its data, where several stores are configured; ``size`` is in bytes."""
+
+    id: str
+    name: str
+    project_id: str
+    status: str
+    visibility: str = "private"
+    protected: bool = False
+    size: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    stores: tuple[str, ...] = ()
+    properties: MappingType[str, str] = field(default_factory=dict)
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """The last change, that of its creation included."""
+        return self.updated_at or self.created_at
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store of glance. ``place`` tells where its data lies, None where glance does not tell."""
+
+    id: str
+    place: str | None = None

@@ -91,7 +91,7 @@ class DetachThroughNova(Step):
 
         def detach(cloud: Cloud, course: Course) -> None:
             cloud.detach_volume(server, volume)
-            _await(lambda: _unmapped(cloud, server, volume), course, f"nova accepted, but server {server} still maps it")
+            wait_for(lambda: _unmapped(cloud, server, volume), course, f"nova accepted, but server {server} still maps it")
 
         yield Call(f"nova: detach volume {volume} from server {server}", detach)
 
@@ -117,7 +117,7 @@ def _as_seen(cloud: Cloud, facts: Facts, status: str) -> None:
         raise CloudRefused(0, f"it is no longer {status} with the same attachments: somebody else is at work on it")
 
 
-def _await(condition: Callable[[], bool], course: Course, otherwise: str) -> None:
+def wait_for(condition: Callable[[], bool], course: Course, otherwise: str) -> None:
     """Poll until the condition holds; raises CloudUnknown, which says ``otherwise``, at the course's deadline."""
     pause = 0.1
     while not _holds(condition, otherwise):
@@ -225,7 +225,7 @@ class DeleteVolume(Step):
         def delete(cloud: Cloud, course: Course) -> None:
             _as_seen(cloud, facts, self.status or facts["volume.status"])
             cloud.delete_volume(volume, force=self.force)
-            _await(lambda: _settled(cloud, volume), course, "cinder accepted, but the volume is still deleting")
+            wait_for(lambda: _settled(cloud, volume), course, "cinder accepted, but the volume is still deleting")
 
         yield Call(f"cinder: {'force-' if self.force else ''}delete volume {volume}", delete)
 

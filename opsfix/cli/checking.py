@@ -9,7 +9,7 @@ from opsfix.config import SERVICE_FILES, Settings
 from opsfix.errors import CloudRefused, CloudUnknown, DatabaseUnknown, OpsfixError
 from opsfix.gateways.cloud import OpenStackCloud
 from opsfix.gateways.database import Databases
-from opsfix.gateways.opening import open_databases, prove_live
+from opsfix.gateways.opening import open_databases, prove_images, prove_live
 from opsfix.secrets import masked
 
 
@@ -63,4 +63,6 @@ def _cells(settings: Settings) -> str:
 def _same(cloud: OpenStackCloud, settings: Settings) -> str:
     computes, volumes = cloud.compute_services(), cloud.volume_services()
     prove_live(_opened(settings, "cinder", "nova_api", "nova"), computes, volumes)
+    if settings.database("glance"):
+        prove_images(_opened(settings, "glance"), cloud.images.newest(10))
     return "the databases are those behind the API"

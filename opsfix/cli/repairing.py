@@ -18,7 +18,7 @@ from opsfix.config import Settings
 from opsfix.engine.run import Run
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, DatabaseUnknown, ExitCode, JournalError, UsageError
 from opsfix.gateways.database import Databases
-from opsfix.gateways.opening import cloud_lock, open_databases, prove_live
+from opsfix.gateways.opening import cloud_lock, open_databases, prove_images, prove_live
 from opsfix.model import Item, Mode, Outcome, Report
 from opsfix.ports import Recorder
 from opsfix.render import Progress, render_report
@@ -28,6 +28,8 @@ from opsfix.secrets import masked
 from opsfix.subject import Subject
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
+#: Images that must be in glance's database as the API shows them.
+NEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ def _scene(
         if databases is not None:
             databases.check()
             prove_live(databases, computes, volumes)
+            if "glance" in databases.names():
+                prove_images(databases, cloud.images.newest(NEWEST))
     except (CloudRefused, CloudUnknown, DatabaseUnknown) as e:
         raise ConfigError(f"the cloud cannot be read: {e}: opsfix needs an administrator of a cloud that answers") from e
     known = {s.host for s in computes} | {part for s in volumes for part in (s.host, s.host.split("@")[0])}
@@ -149,7 +153,7 @@ def _candidates(command: Command, scene: Scene, targets: Sequence[str]) -> tuple
     """The ids to look at, and a failed item for each name that nothing has."""
     try:
         ids, missing = _named(command.subject, scene, targets) if targets else (sorted(command.find(scene)), [])
-        if not scene.has("nova") and targets:
+        if targets and command.subject.type == "volume" and not scene.has("nova"):
             scene.list_mapped(ids)
     except (CloudRefused, CloudUnknown, DatabaseUnknown) as e:
         raise ConfigError(f"the cloud cannot be read: {e}") from e

@@ -303,7 +303,10 @@ class _Course:
         verdict = self._verdict(repair, facts, ended, refusal)
         if verdict is not None or repair.fallback is None or ended is not Result.REFUSED:
             return verdict, look
-        return self._sql(repair, facts)
+        ended_by_sql, last = self._sql(repair, facts)
+        if repair.api and ended_by_sql and ended_by_sql[0] is Outcome.REFUSED:
+            return (Outcome.REFUSED, f"refused by the service ({refusal}); {ended_by_sql[1]}"), last
+        return ended_by_sql, last
 
     def _verdict(
         self, repair: Repair, facts: Mapping[str, Any], ended: Result, refusal: str

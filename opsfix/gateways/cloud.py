@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError
 from opsfix.gateways.calls import CLIENT_ERRORS, change, one, paged, read, time, told
 from opsfix.gateways.hosts import Hosts
+from opsfix.gateways.images import Images
 from opsfix.gateways.network import Network
 from opsfix.gateways.placement import Placement
 from opsfix.resources import Attachment, Mapping, Migration, Server, Service, Volume
@@ -87,6 +88,11 @@ class OpenStackCloud:
     def network(self) -> Network:
         """See ports.Cloud."""
         return Network(self._sdk.network)
+
+    @cached_property
+    def images(self) -> Images:
+        """See ports.Cloud."""
+        return Images(self._sdk.image)
 
     @cached_property
     def _microversions(self) -> dict[str, str | None]:
@@ -167,11 +173,23 @@ class OpenStackCloud:
     def servers(self, *, name: str | None = None, host: str | None = None, node: str | None = None) -> Iterator[Server]:
         """See ports.Cloud. nova takes a name and a node for a regular expression, and compares without regard to case."""
         asked = {"name": _plain(name), "host": host, "node": _plain(node)}
-        for server in paged(lambda: self._all("compute", "/servers/detail", "servers", **asked), _server):
-            if not server.answered:
-                raise CloudUnknown(f"the cell of server {server.id} is down, so the listing of servers is not complete")
+        for server in self._answered(**asked):
             if name in (None, server.name) and host in (None, server.host) and node in (None, server.node):
                 yield server
+
+    def servers_of(self, image_id: str) -> Iterator[Server]:
+        """See ports.Cloud."""
+        return self._answered(image=image_id, soft_deleted="True")
+
+    def servers_building(self) -> Iterator[Server]:
+        """See ports.Cloud."""
+        return self._answered(status="BUILD")
+
+    def _answered(self, **query: Any) -> Iterator[Server]:
+        for server in paged(lambda: self._all("compute", "/servers/detail", "servers", **query), _server):
+            if not server.answered:
+                raise CloudUnknown(f"the cell of server {server.id} is down, so the listing of servers is not complete")
+            yield server
 
     def hypervisors(self) -> list[str]:
         """See ports.Cloud."""
@@ -274,6 +292,9 @@ def _volume(v: dict[str, Any]) -> Volume:
         created_at=time(v.get("created_at")),
         updated_at=time(v.get("updated_at")),
         hosts=tuple((a["attachment_id"], a.get("host_name")) for a in v.get("attachments") or []),
+        size=v.get("size") or 0,
+        image_id=(v.get("volume_image_metadata") or {}).get("image_id"),
+        copied=bool(v.get("snapshot_id") or v.get("source_volid")),
     )
 
 
@@ -305,6 +326,7 @@ def _server(s: dict[str, Any]) -> Server:
         doomed_ids=tuple(
             v["id"] for v in s.get("os-extended-volumes:volumes_attached") or [] if v.get("delete_on_termination")
         ),
+        image_id=(s.get("image") or {}).get("id"),
     )
 
 

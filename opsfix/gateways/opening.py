@@ -18,7 +18,7 @@ from opsfix.config import Settings
 from opsfix.errors import ConfigError, DatabaseUnknown, GuardError, LockedError
 from opsfix.gateways.database import SERVICES, Database, Databases, connect, connect_url, engine
 from opsfix.gateways.transaction import words
-from opsfix.resources import Service
+from opsfix.resources import Image, Service
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _ADDRESS = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d+))?\Z")
@@ -119,6 +119,27 @@ def _heartbeats(service: str, databases: Databases) -> dict[tuple[str, str], dat
         if row["seen"]:
             seen[key] = max(row["seen"], seen.get(key, row["seen"]))
     return seen
+
+
+def prove_images(databases: Databases, newest: Sequence[Image]) -> None:
+    """Refuse a glance database that is not the one behind the API: the images that the API just listed as those that
+    changed last must be in it, as new. A copy is told by the first image that is made or changed after it was."""
+    if not newest:
+        raise GuardError("glance lists no image, so nothing proves that its database is the one behind the API")
+    try:
+        rows = databases.read("read_image_ages.glance", {"image_ids": [i.id for i in newest]})
+    except DatabaseUnknown as e:
+        raise ConfigError(f"the database {e}") from None
+    seen = {str(r["id"]): r["changed_at"] for r in rows}
+    for image in newest:
+        changed_at, found = image.changed_at, seen.get(image.id)
+        if found is None or (changed_at and found < changed_at.replace(tzinfo=None, microsecond=0)):
+            raise GuardError(
+                f"the database of glance is not the one behind the API: image {image.id} changed at"
+                f" {image.changed_at:%Y-%m-%d %H:%M:%S}, in the database"
+                f" {'never' if found is None else format(found, '%Y-%m-%d %H:%M:%S')}: correct its connection,"
+                " see 'opsfix config show'"
+            )
 
 
 class CloudLock:

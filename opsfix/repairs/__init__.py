@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from opsfix.repair import Repair
 from opsfix.repairs import (
+    image_cached,
+    image_pending_delete,
+    image_purge,
     volume_abandoned,
     volume_attach_interrupted,
     volume_attach_never_started,
@@ -41,4 +44,10 @@ VOLUME_UNSTICK: tuple[Repair, ...] = (
     volume_deleting.REPAIR,
     volume_delete_failed.REPAIR,
     volume_image_copy.REPAIR,
+)
+
+IMAGE_PURGE: tuple[Repair, ...] = (
+    image_pending_delete.REPAIR,
+    image_cached.REPAIR,
+    image_purge.REPAIR,
 )

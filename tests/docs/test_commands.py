@@ -30,7 +30,7 @@ from tests.docs.documents import (
 GLOBAL = options(cli)
 EVERY_OPTION = GLOBAL.union(*(options(c) for c in COMMANDS.values()))
 #: programs whose own options a document may show
-FOREIGN = ("openstack ", "cinder ", "nova-manage ", "ipmitool ", "python3 ", "virsh ", "git ", "grep ")
+FOREIGN = ("openstack ", "cinder ", "nova-manage ", "ipmitool ", "python3 ", "virsh ", "git ", "grep ", "glance-scrubber ")
 
 
 def each_call() -> list[tuple[str, list[str]]]:
