@@ -7,4 +7,4 @@
 -- rows: 0..n
 SELECT i.id, i.owner FROM images AS i
 WHERE i.deleted = 1 AND i.status = 'pending_delete'
-  AND CONVERT(i.name USING utf8mb4) COLLATE utf8mb4_bin = :image_name;
+  AND BINARY CONVERT(i.name USING utf8mb4) = :image_name;

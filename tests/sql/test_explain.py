@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from opsfix import sqlfile
 from opsfix.gateways.database import Database
 from tests.sql import cases
-from tests.sql.cases import cinder, nova
+from tests.sql.cases import cinder, glance, nova
 from tests.sql.server import MariaDB
 from tests.sql.world import World
 
@@ -20,11 +20,19 @@ RELEASES = ("yoga", "2026.2")
 ROWS = 4000
 #: Tables that grow with a cloud; services and cells are few.
 BIG = {
-    "cinder": ("volumes", "volume_attachment", "attachment_specs", "volume_admin_metadata", "workers"),
-    "nova": ("instances", "block_device_mapping", "migrations"),
+    "cinder": (
+        "volumes", "volume_attachment", "attachment_specs", "volume_admin_metadata", "workers", "image_volume_cache_entries",
+    ),
+    "nova": ("instances", "block_device_mapping", "migrations", "instance_system_metadata"),
     "nova_api": (),
+    "glance": glance.TABLES,
 }
-TABLES = {"cinder": cinder.TABLES, "nova": nova.TABLES, "nova_api": ("cell_mappings",)}
+TABLES = {
+    "cinder": (*cinder.TABLES, "image_volume_cache_entries"),
+    "nova": (*nova.TABLES, "instance_system_metadata"),
+    "nova_api": ("cell_mappings", "build_requests", "request_specs"),
+    "glance": glance.TABLES,
+}
 NAMES = sorted(path.name.removesuffix(".sql") for path in sqlfile.directory().glob("*.sql"))
 EACH = [pytest.param(r, n, id=f"{r}-{n}") for r in RELEASES for n in NAMES]
 
@@ -51,19 +59,35 @@ def fill(mariadb: MariaDB, url: str, service: str) -> None:
         mariadb.insert(url, "attachment_specs", attachment_id="0", key="k", value="v")
         mariadb.insert(url, "volume_admin_metadata", volume_id="0", key="attached_mode", value="rw")
         mariadb.insert(url, "workers", resource_type="Volume", resource_id="0", status="creating")
+        mariadb.insert(url, "image_volume_cache_entries", image_id="0", volume_id="0")
         for table in BIG["cinder"]:
-            multiply(mariadb, url, table, ["id", "volume_id", "attachment_id", "instance_uuid", "resource_id"])
+            multiply(mariadb, url, table, ["id", "volume_id", "attachment_id", "instance_uuid", "resource_id", "image_id"])
     if service == "nova":
         mariadb.insert(url, "instances", uuid="0", host="gpu-1", node="gpu-1", vm_state="active")
         mariadb.insert(url, "block_device_mapping", instance_uuid="0", volume_id="0", attachment_id="0", uuid="0")
+        mariadb.insert(url, "instance_system_metadata", instance_uuid="0", key="shelved_image_id", value="0")
         mariadb.insert(url, "migrations", instance_uuid="0", status="completed", uuid="0", source_compute="gpu-1")
         for table in BIG["nova"]:
             multiply(mariadb, url, table, ["uuid", "instance_uuid", "volume_id", "attachment_id"])
+    if service == "glance":
+        fill_glance(mariadb, url)
     for number in range(20):
-        if service != "nova_api":
+        if service in ("cinder", "nova"):
             mariadb.insert(url, "services", host=f"gpu-{number}", binary="nova-compute", topic=f"compute-{number}")
     for table in BIG[service]:
         mariadb.execute(url, f"ANALYZE TABLE {table}")
+
+
+def fill_glance(mariadb: MariaDB, url: str) -> None:
+    """The same of images."""
+    mariadb.insert(url, "images", id="0", name="0", status="active")
+    for table, values in (
+        ("image_locations", {"status": "active"}), ("image_properties", {"name": "p"}), ("image_members", {"member": "m"}),
+        ("image_tags", {"value": "t"}),
+    ):
+        mariadb.insert(url, table, image_id="0", **values)
+    for table in BIG["glance"]:
+        multiply(mariadb, url, table, ["id", "image_id"])
 
 
 def multiply(mariadb: MariaDB, url: str, table: str, own: list[str]) -> None:
@@ -71,7 +95,8 @@ def multiply(mariadb: MariaDB, url: str, table: str, own: list[str]) -> None:
     columns = {row["Field"]: row for row in mariadb.execute(url, f"SHOW COLUMNS FROM {table}")}
     copied = {name: f"t.`{name}`" for name, row in columns.items() if "auto_increment" not in row["Extra"]}
     copied |= {name: "s.seq" for name in own if name in copied}
-    copied["deleted"] = "IF(s.seq MOD 10 = 0, 1, 0)"
+    if "deleted" in copied:
+        copied["deleted"] = "IF(s.seq MOD 10 = 0, 1, 0)"
     names = ", ".join(f"`{name}`" for name in copied)
     values = ", ".join(copied.values())
     mariadb.execute(url, f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} AS t, seq_1_to_{ROWS} AS s")
@@ -83,6 +108,7 @@ PARAMETERS: dict[str, Any] = {
     "volume_id": "17", "attachment_id": "17", "server_id": "17", "mapping_id": 17, "mapping_uuid": "17",
     "volume_status": "in-use", "attachment_status": "attached", "host": "gpu-1", "heartbeat": "2024-02-29 23:59:58",
     "volume_ids": PAGE, "server_ids": PAGE, "page": len(PAGE),
+    "image_id": "17", "image_status": "active", "image_name": "17", "image_ids": PAGE[:10],
 }
 
 
@@ -136,7 +162,7 @@ def test_only_reads_may_scan(name: str) -> None:
     assert re.fullmatch(r"\w+( and \w+)*, .{20,}", file.scan or "")
 
 
-@pytest.mark.parametrize("service", ["cinder", "nova"])
+@pytest.mark.parametrize("service", ["cinder", "nova", "glance"])
 def test_every_table_of_a_fallback_is_explained(mariadb: MariaDB, service: str) -> None:
     world = World(mariadb, "2026.2", service, TABLES[service])
     files = [sqlfile.load(name) for name in cases.every()]

@@ -11,8 +11,9 @@ import pytest
 
 from opsfix import sqlfile
 from tests.sql import schema
-from tests.sql.cases import cinder, nova
+from tests.sql.cases import cinder, glance, nova
 from tests.sql.cases.cinder import attachment, volume
+from tests.sql.cases.glance import DELETED, IMAGE, OTHER_IMAGE, image, location
 from tests.sql.cases.nova import CONNECTED, OTHER_SERVER, SERVER, VOLUME, mapping, server, service
 from tests.sql.server import MariaDB, Row
 from tests.sql.world import LONG_AGO, World
@@ -208,11 +209,120 @@ def status_of_a_removed_volume(w: World) -> list[Row]:
     return []
 
 
+def record(w: World) -> list[Row]:
+    image(w, "image", IMAGE, status="active")
+    image(w, "other", OTHER_IMAGE, status="active")
+    location(w, "one", IMAGE, "active")
+    location(w, "two", IMAGE, "deleted", **DELETED)
+    location(w, "of the other", OTHER_IMAGE, "active")
+    w.params = {"image_id": IMAGE}
+    row = {"name": "image", "owner": "owner", "status": "active", "deleted": 0, "deleted_at": None}
+    return [
+        {**row, "location_id": w["one"]["id"], "location_status": "active", "location_deleted": 0},
+        {**row, "location_id": w["two"]["id"], "location_status": "deleted", "location_deleted": 1},
+    ]
+
+
+def record_of_a_deleted_image(w: World) -> list[Row]:
+    image(w, "image", IMAGE, status="deleted", **DELETED)
+    w.params = {"image_id": IMAGE}
+    nowhere = {"location_id": None, "location_status": None, "location_deleted": None}
+    return [{"name": "image", "owner": "owner", "status": "deleted", "deleted": 1, "deleted_at": LONG_AGO, **nowhere}]
+
+
+def images_waiting(w: World) -> list[Row]:
+    """The name is compared exactly: case, accents, blanks at the end."""
+    waits = {"status": "pending_delete", **DELETED}
+    for number, name in enumerate(("Bild-é", "bild-é", "Bild-e", "Bild-é ", "", None)):
+        image(w, f"{number}", f"{IMAGE[:-1]}{number}", **waits, name=name)
+    image(w, "live", f"{IMAGE[:-1]}d", name="Bild-é", status="active")
+    image(w, "half", f"{IMAGE[:-1]}e", name="Bild-é", status="pending_delete")
+    image(w, "done", f"{IMAGE[:-1]}f", name="Bild-é", status="deleted", **DELETED)
+    w.params = {"image_name": "Bild-é"}
+    return [{"id": f"{IMAGE[:-1]}0", "owner": "owner"}]
+
+
+def images_waiting_of_a_name_that_no_table_keeps(w: World) -> list[Row]:
+    images_waiting(w)
+    w.params = {"image_name": "🐧"}
+    return []
+
+
+def image_ages(w: World) -> list[Row]:
+    image(w, "image", IMAGE, updated_at=LONG_AGO + timedelta(days=1))
+    image(w, "never changed", OTHER_IMAGE, updated_at=None)
+    image(w, "deleted", f"{IMAGE[:-1]}f", **DELETED)
+    image(w, "not asked for", f"{IMAGE[:-1]}e")
+    w.params = {"image_ids": [IMAGE, OTHER_IMAGE, f"{IMAGE[:-1]}f", "it's none"]}
+    return [{"id": IMAGE, "changed_at": LONG_AGO + timedelta(days=1)}, {"id": OTHER_IMAGE, "changed_at": LONG_AGO}]
+
+
+def image_users(w: World) -> list[Row]:
+    booted = {"image_ref": IMAGE}
+    for name in ("booted", "soft-deleted"):
+        server(w, name, name, "gpu-1", vm_state="soft-delete" if name == "soft-deleted" else "active", **booted)
+    server(w, "kernel", "kernel", "gpu-1", image_ref=OTHER_IMAGE, kernel_id=IMAGE)
+    server(w, "ramdisk", "ramdisk", "gpu-1", image_ref=None, ramdisk_id=IMAGE)
+    server(w, "gone", "gone", "gpu-1", deleted=9, **booted)
+    server(w, "shelved", "shelved", None, vm_state="shelved_offloaded", image_ref=OTHER_IMAGE)
+    kept = {"instance_uuid": "shelved", "key": "shelved_image_id"}
+    w.add("disk", "instance_system_metadata", **kept, value=IMAGE)
+    server(w, "unshelved", "unshelved", "gpu-1", image_ref="")
+    w.add("old disk", "instance_system_metadata", **kept | {"instance_uuid": "unshelved"}, value=IMAGE, deleted=1)
+    w.add("base", "instance_system_metadata", **kept | {"instance_uuid": "unshelved", "key": "image_base_image_ref"}, value=IMAGE)
+    w.add("other disk", "instance_system_metadata", **kept | {"instance_uuid": "unshelved"}, value=OTHER_IMAGE)
+    copy = {"image_id": IMAGE, "source_type": "image", "destination_type": "volume", "volume_id": None}
+    for number, differs in enumerate(({}, {"volume_id": VOLUME}, {"destination_type": "local"}, {"source_type": "blank"},
+                                      {"deleted": 3}, {"image_id": OTHER_IMAGE})):
+        server(w, f"copy {number}", f"copy {number}", None, vm_state="building", image_ref="")
+        mapping(w, f"mapping {number}", f"copy {number}", **copy | differs)  # type: ignore[arg-type]
+    w.params = {"image_id": IMAGE}
+    uses = {"boots": 0, "keeps": 0, "copies": 0}
+    return [
+        *({"uuid": name, **uses, "boots": 1} for name in ("booted", "soft-deleted", "kernel", "ramdisk")),
+        {"uuid": "shelved", **uses, "keeps": 1},
+        {"uuid": "copy 0", **uses, "copies": 1},
+    ]
+
+
+def image_builds(w: World) -> list[Row]:
+    """As nova keeps them: versioned objects in JSON."""
+    other = f'{{"nova_object.data": {{"image_ref": "{OTHER_IMAGE}"}}}}'
+    this = other.replace(OTHER_IMAGE, IMAGE)
+    for name, instance, mappings, spec in (
+        ("own", this, "[]", other), ("copied", other, f"[{this}]", other), ("specified", None, None, this),
+        ("other", other, "[]", other),
+    ):
+        w.add(name, "build_requests", instance_uuid=name, project_id="p", instance=instance, block_device_mappings=mappings)
+        w.add(f"spec of {name}", "request_specs", instance_uuid=name, spec=spec)
+    w.add("without", "build_requests", instance_uuid="without", project_id="p", instance=this, block_device_mappings=None)
+    w.add("spec of a server", "request_specs", instance_uuid="built", spec=this)
+    w.params = {"image_id": IMAGE}
+    return [{"instance_uuid": name} for name in ("own", "copied", "specified", "without")]
+
+
+def image_cache(w: World) -> list[Row]:
+    for name, of in (("a", IMAGE), ("b", IMAGE), ("c", OTHER_IMAGE)):
+        w.add(name, "image_volume_cache_entries", image_id=of, volume_id=name, host="storage-1@lvm#pool")
+    w.params = {"image_id": IMAGE}
+    return [{"volume_id": "a"}, {"volume_id": "b"}]
+
+
 CELLS = ("cell_mappings",)
+BUILDS = ("build_requests", "request_specs")
 CASES = {
     "read_attachments_live.cinder": {"": Read(cinder.TABLES, attachments_live)},
     "read_attachments_mapped.nova": {"": Read(nova.TABLES, attachments_mapped)},
     "read_attachment_page.cinder": {"": Read(cinder.TABLES, attachment_page, ordered=True)},
+    "read_image.glance": {"": Read(glance.TABLES, record), "deleted": Read(glance.TABLES, record_of_a_deleted_image)},
+    "read_image_ages.glance": {"": Read(glance.TABLES, image_ages)},
+    "read_image_builds.nova_api": {"": Read(BUILDS, image_builds)},
+    "read_image_cache.cinder": {"": Read(("image_volume_cache_entries",), image_cache)},
+    "read_image_users.nova": {"": Read((*nova.TABLES, "instance_system_metadata"), image_users)},
+    "read_images_waiting.glance": {
+        "": Read(glance.TABLES, images_waiting),
+        "four bytes": Read(glance.TABLES, images_waiting_of_a_name_that_no_table_keeps),
+    },
     "read_cells.nova_api": {"": Read(CELLS, cells, ordered=True)},
     "read_heartbeats.cinder": {"": Read(cinder.TABLES, cinder_heartbeats)},
     "read_heartbeats.nova": {"": Read(nova.TABLES, nova_heartbeats)},
