@@ -71,7 +71,6 @@ def test_a_preview_shows_the_rows_and_changes_nothing(mariadb: MariaDB, release:
     assert shown.refusal is None
     assert images(shown.statements) == expected_images(world, file, before)
     assert [s.rows for s in shown.statements] == [len(s.before) for s in shown.statements]
-    assert all(s.as_expected for s in shown.statements)
     assert world.checksums() == sums
 
 

@@ -15,8 +15,8 @@ from opsfix.config import Settings, Value
 from opsfix.errors import ConfigError, GuardError, LockedError
 from opsfix.gateways import opening
 from opsfix.gateways.database import Database, Databases
-from opsfix.gateways.opening import cloud_lock, filled, open_databases, prove_live
-from opsfix.resources import Service
+from opsfix.gateways.opening import cloud_lock, filled, open_databases, prove_images, prove_live
+from opsfix.resources import Image, Service
 from tests.sql import cases
 from tests.sql.server import MariaDB, database_name
 from tests.sql.world import Recorder
@@ -145,6 +145,32 @@ def test_the_newest_of_several_heartbeats_counts(mariadb: MariaDB, url: str, cin
         prove_live(cinder, [], [service("c2", NOON)])
     with pytest.raises(GuardError, match="no service of cinder is up"):
         prove_live(cinder, [], [])
+
+
+# glance has no heartbeat
+
+
+def shown(image_id: str, changed_at: datetime) -> Image:
+    """An image that the API lists."""
+    return Image(image_id, "name", "project", "active", created_at=NOON, updated_at=changed_at)
+
+
+def test_a_glance_database_must_have_the_images_that_the_api_shows_as_new(mariadb: MariaDB) -> None:
+    url = mariadb.databases("2026.2", {"glance": ["images"]})["glance"]
+    databases = Databases({"glance": Database("glance", url, pool=1)}, {})
+    second = timedelta(seconds=1)
+    mariadb.insert(url, "images", id="a", status="active", created_at=NOON, updated_at=NOON)
+    mariadb.insert(url, "images", id="b", status="queued", created_at=NOON, updated_at=None)
+    mariadb.insert(url, "images", id="c", status="active", created_at=NOON, updated_at=NOON, deleted=1)
+    prove_images(databases, [shown("a", NOON), shown("a", NOON - second), shown("b", NOON)])
+    with pytest.raises(GuardError, match="image a changed at 2026-11-20 12:00:01, in the database 2026-11-20 12:00:00"):
+        prove_images(databases, [shown("b", NOON), shown("a", NOON + second)])
+    for unknown in ("c", "d"):
+        with pytest.raises(GuardError, match="not the one behind the API.*never"):
+            prove_images(databases, [shown("a", NOON), shown(unknown, NOON)])
+    with pytest.raises(GuardError, match="lists no image"):
+        prove_images(databases, [])
+    databases.dispose()
 
 
 # the lock
