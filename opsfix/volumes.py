@@ -132,12 +132,13 @@ def _mapping(row: dict[str, Any]) -> Mapping:
 
 
 def _worker(scene: Scene, rows: list[dict[str, Any]]) -> str | Unread:
-    """Whether a cinder-volume works on the volume: 'none', 'alive' or 'dead' (its service has no heartbeat)."""
+    """Whether a service works on the volume: 'none', 'alive' or 'dead' (it has no heartbeat, or cinder calls it down)."""
     if not scene.has("cinder"):
         return Unread("only cinder's workers table tells, and no cinder database is configured")
     if not rows or rows[0]["worker_id"] is None:
         return "none"
-    return "alive" if rows[0]["worker_alive"] else "dead"
+    down = scene.backend_state(rows[0]["worker_host"]) in ("down", "fenced")
+    return "alive" if rows[0]["worker_alive"] and not down else "dead"
 
 
 def facts_of(case: VolumeCase, scene: Scene) -> dict[str, Any]:

@@ -8,7 +8,8 @@
 -- rows: 0..n
 SELECT v.status, a.id AS attachment_id, a.attached_host, COALESCE(a.updated_at, a.created_at) AS attachment_changed_at,
   (a.connector IS NOT NULL AND a.connector NOT IN ('', 'null', '{}')) AS has_connector,
-  w.id AS worker_id, COALESCE(s.updated_at > UTC_TIMESTAMP() - INTERVAL 60 SECOND, 0) AS worker_alive
+  w.id AS worker_id, s.host AS worker_host,
+  COALESCE(s.updated_at > UTC_TIMESTAMP() - INTERVAL 60 SECOND, 0) AS worker_alive
 FROM volumes AS v
 LEFT JOIN volume_attachment AS a ON a.volume_id = v.id AND a.deleted = 0
 LEFT JOIN workers AS w ON w.resource_type = 'Volume' AND w.resource_id = v.id

@@ -11,7 +11,7 @@ from opsfix.finders import UNSETTLED
 from opsfix.gateways.transaction import Changed, Effect, Preview
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.fallbacks import FALLBACKS, Change
-from tests.fakes.rows import MappingRow, ServerRow, VolumeRow
+from tests.fakes.rows import MappingRow, ServerRow, VolumeRow, ago
 
 Rows = list[dict[str, Any]]
 
@@ -70,7 +70,8 @@ class FakeDatabases:
         volume = next((v for v in self._volumes() if v.id == volume_id), None)
         host = self.world.workers.get(volume_id)
         service = self.world.service("cinder-volume", host)
-        work = {"worker_id": 1 if host else None, "worker_alive": int(bool(service and service.running))}
+        beats = service is not None and service.updated_at > ago(60)
+        work = {"worker_id": 1 if host else None, "worker_host": host, "worker_alive": int(beats)}
         return [
             {"status": volume.status, "attachment_id": a and a.id, "attached_host": a and a.host,
              "attachment_changed_at": None,

@@ -119,7 +119,7 @@ def attachments(w: World) -> list[Row]:
     attachment(w, "removed", volume_id, deleted=1)
     attachment(w, "of the other", w["other"]["id"])
     w.params = {"volume_id": volume_id}
-    idle = {"status": "in-use", "worker_id": None, "worker_alive": 0, "attachment_changed_at": LONG_AGO}
+    idle = {"status": "in-use", "worker_id": None, "worker_host": None, "worker_alive": 0, "attachment_changed_at": LONG_AGO}
     return [
         {"attachment_id": "one", "attached_host": "gpu-1", "has_connector": 1, **idle},
         {"attachment_id": "reserved", "attached_host": None, "has_connector": 0, **idle},
@@ -159,7 +159,7 @@ def mappings(w: World) -> list[Row]:
 def alone(status: str) -> Row:
     """A volume that has no attachment and that nobody works on."""
     unattached = {"attachment_id": None, "attached_host": None, "has_connector": 0, "attachment_changed_at": None}
-    return {"status": status, **unattached, "worker_id": None, "worker_alive": 0}
+    return {"status": status, **unattached, "worker_id": None, "worker_host": None, "worker_alive": 0}
 
 
 def worker(age: int | None) -> Callable[[World], list[Row]]:
@@ -175,7 +175,10 @@ def worker(age: int | None) -> Callable[[World], list[Row]]:
         w.add("snapshot", "workers", resource_type="Snapshot", resource_id=volume_id, status="creating")
         w.add("other", "workers", resource_type="Volume", resource_id="other", status="creating")
         w.params = {"volume_id": volume_id}
-        works = {"worker_id": w["worker"]["id"], "worker_alive": int(age is not None and age < 60)}
+        works = {
+            "worker_id": w["worker"]["id"], "worker_host": None if removed else "storage-1@lvm",
+            "worker_alive": int(age is not None and age < 60),
+        }
         return [{**alone("deleting"), **works}]
 
     return seed

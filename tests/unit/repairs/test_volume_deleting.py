@@ -4,6 +4,7 @@ import pytest
 
 from opsfix.model import Mode, Outcome
 from tests.fakes.cloud import FakeCloud
+from tests.fakes.rows import ago
 from tests.unit.driving import FREE, assert_refused, assert_repaired, state, unchanged, unstick
 
 ERROR = "error/detached, 0 attachments, 0 mappings"
@@ -22,6 +23,17 @@ def test_a_creation_of_a_dead_backend_ends_in_error(cloud: FakeCloud) -> None:
     volume = cloud.add_volume(status="creating")
     cloud.work_on(volume)
     cloud.kill_backend()
+    assert_repaired(cloud, volume, "volume-creating", ERROR)
+
+
+def test_a_backend_that_cinder_calls_down_works_on_nothing(cloud: FakeCloud) -> None:
+    """cinder's own service_down_time counts, which may be shorter than ours."""
+    volume = cloud.add_volume(status="creating")
+    cloud.work_on(volume)
+    cloud.kill_backend()
+    service = cloud.world.service("cinder-volume", "store@lvm")
+    assert service is not None
+    service.updated_at = ago(20)
     assert_repaired(cloud, volume, "volume-creating", ERROR)
 
 
