@@ -1,7 +1,7 @@
 """Reads the files of ``sql/`` and refuses whatever is not of their form.
 
 A file is a header of ``-- key: value`` lines, an empty line, then statements, each after a ``-- rows: N`` line (``1``,
-``0..1``, ``0..n``; with ``, where the table exists`` for a table that not every release has). A fallback's statements
+``0..1``, ``0..n``, ``1..n``; with ``, where the table exists`` for a table that not every release has). A fallback's statements
 are ``SELECT ... FOR UPDATE`` (a lock), ``UPDATE`` with ``SET`` and ``WHERE`` each at the start of a line, or
 ``DELETE FROM`` with ``WHERE`` at the start of a line: so the rows that it is about to change can be selected by the
 statement's own WHERE, which must hold on the rows as they are before the run.
@@ -78,7 +78,8 @@ class Statement:
 
 @dataclass(frozen=True)
 class SqlFile:
-    """A parsed file. ``params`` maps each named parameter to the fact that it takes its value from."""
+    """A parsed file. ``params`` maps each named parameter to the fact that it takes its value from; ``rows`` is the
+    least number of rows that it changes."""
 
     name: str
     database: str
@@ -124,7 +125,7 @@ def parse(name: str, text: str) -> SqlFile:
         params=_params(name, keys.get("params", [])),
         guards_in_sql=tuple(keys.get("guard in sql", [])),
         guards_by_api=tuple(keys.get("guard by api", [])),
-        rows=int(keys["rows"][0]) if not reads else 0,
+        rows=sum(s.rows.least for s in statements if s.changes),
         reads=reads,
         statements=statements,
         scan=keys.get("scan", [None])[0],
@@ -197,10 +198,12 @@ def _check(name: str, keys: dict[str, list[str]], statements: tuple[Statement, .
 
 
 def _check_rows(name: str, keys: dict[str, list[str]], statements: tuple[Statement, ...], reads: bool) -> None:
-    exact = sum(s.rows.least for s in statements if s.changes and s.rows.least == s.rows.most)
-    if not reads and keys["rows"] != [str(exact)]:
-        raise SqlFileError(f"sql/{name}.sql: the header expects {keys['rows'][0]} rows, its statements {exact}")
-    if not reads and not exact:
+    certain = [s.rows for s in statements if s.changes and s.rows.least]
+    open_ended = any(rows.most is None for rows in certain)
+    expected = str(Rows(sum(r.least for r in certain), None if open_ended else sum(r.least for r in certain)))
+    if not reads and keys["rows"] != [expected]:
+        raise SqlFileError(f"sql/{name}.sql: the header expects {keys['rows'][0]} rows, its statements {expected}")
+    if not reads and not certain:
         raise SqlFileError(f"sql/{name}.sql: no statement says how many rows it must change")
 
 

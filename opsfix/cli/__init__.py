@@ -14,6 +14,7 @@ from opsfix.errors import ExitCode, OpsfixError
 
 #: noun -> (module, what it is for)
 NOUNS = {
+    "compute": ("opsfix.cli.compute", "List compute hosts; take dead ones out of every service."),
     "config": ("opsfix.cli.config", "Show and check where opsfix finds its cloud."),
     "image": ("opsfix.cli.image", "Purge images, once nobody needs them."),
     "volume": ("opsfix.cli.volume", "Repair volumes: stuck states, stale attachments."),

@@ -14,11 +14,12 @@ import click
 
 from opsfix import journal as journals
 from opsfix.cli import session
+from opsfix.cli.proving import prove
 from opsfix.config import Settings
 from opsfix.engine.run import Run
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, DatabaseUnknown, ExitCode, JournalError, UsageError
 from opsfix.gateways.database import Databases
-from opsfix.gateways.opening import cloud_lock, open_databases, prove_images, prove_live
+from opsfix.gateways.opening import cloud_lock, open_databases
 from opsfix.model import Item, Mode, Outcome, Report
 from opsfix.ports import Recorder
 from opsfix.render import Progress, render_report
@@ -28,8 +29,6 @@ from opsfix.secrets import masked
 from opsfix.subject import Subject
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
-#: Images that must be in glance's database as the API shows them.
-NEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -135,12 +134,7 @@ def _scene(
     if databases is not None:
         held.callback(databases.dispose)
     try:
-        computes, volumes = cloud.compute_services(), cloud.volume_services()
-        if databases is not None:
-            databases.check()
-            prove_live(databases, computes, volumes)
-            if "glance" in databases.names():
-                prove_images(databases, cloud.images.newest(NEWEST))
+        computes, volumes = prove(cloud, databases, aggregates=command.destroys)
     except (CloudRefused, CloudUnknown, DatabaseUnknown) as e:
         raise ConfigError(f"the cloud cannot be read: {e}: opsfix needs an administrator of a cloud that answers") from e
     known = {s.host for s in computes} | {part for s in volumes for part in (s.host, s.host.split("@")[0])}

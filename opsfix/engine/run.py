@@ -28,8 +28,9 @@ from opsfix.subject import Look, Subject
 T = TypeVar("T")
 #: Seconds for which a look is taken for the present.
 FRESH = 2.0
-#: Times that one subject may change its state under repair (a volume with as many stale attachments needs one each).
-ROUNDS = 32
+#: Times that one subject may change its state under repair (a volume with as many stale attachments, or a host with as
+#: many nodes, needs one each).
+ROUNDS = 128
 INTERRUPTED = "interrupted before anything was changed"
 TAKEN = "somebody began to use it while it was being repaired: look at it, and run the command again"
 #: Seconds that a change which every service confirmed may take to show.

@@ -18,7 +18,7 @@ from opsfix.config import Settings
 from opsfix.errors import ConfigError, DatabaseUnknown, GuardError, LockedError
 from opsfix.gateways.database import SERVICES, Database, Databases, connect, connect_url, engine
 from opsfix.gateways.transaction import words
-from opsfix.resources import Image, Service
+from opsfix.resources import Aggregate, Image, Provider, Service
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _ADDRESS = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d+))?\Z")
@@ -139,6 +139,39 @@ def prove_images(databases: Databases, newest: Sequence[Image]) -> None:
                 f" {image.changed_at:%Y-%m-%d %H:%M:%S}, in the database"
                 f" {'never' if found is None else format(found, '%Y-%m-%d %H:%M:%S')}: correct its connection,"
                 " see 'opsfix config show'"
+            )
+
+
+def prove_providers(databases: Databases, listed: Sequence[Provider]) -> None:
+    """Refuse a placement database that is not the one behind the API: every resource provider that the API just listed
+    must be in it, of that generation or a later one. A copy is told by the first change of any inventory."""
+    try:
+        seen = {str(r["uuid"]): r["generation"] for r in databases.read("read_providers.placement", {})}
+    except DatabaseUnknown as e:
+        raise ConfigError(f"the database {e}") from None
+    for provider in listed:
+        if (seen.get(provider.uuid) or 0) < provider.generation or provider.uuid not in seen:
+            raise GuardError(
+                f"the database of placement is not the one behind the API: resource provider {provider.name} has generation"
+                f" {provider.generation}, in the database {seen.get(provider.uuid, 'none')}: correct its connection, see"
+                " 'opsfix config show'"
+            )
+
+
+def prove_aggregates(databases: Databases, listed: Sequence[Aggregate]) -> None:
+    """Refuse a nova_api database whose aggregates are not those that the API just listed, with the same hosts."""
+    try:
+        rows = databases.read("read_aggregates.nova_api", {})
+    except DatabaseUnknown as e:
+        raise ConfigError(f"the database {e}") from None
+    kept: dict[int, set[str]] = {}
+    for row in rows:
+        kept.setdefault(row["id"], set()).update({row["host"]} - {None})
+    for aggregate in listed:
+        if kept.get(aggregate.id) != set(aggregate.hosts):
+            raise GuardError(
+                f"the database of nova_api is not the one behind the API: aggregate {aggregate.name} has other hosts in it:"
+                " correct its connection, see 'opsfix config show'"
             )
 
 

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from opsfix.repair import Repair
 from opsfix.repairs import (
+    compute_agent_left,
+    compute_aggregate_left,
+    compute_allocation_left,
+    compute_host_dead,
+    compute_mapping_left,
+    compute_node_left,
+    compute_node_mapped,
+    compute_provider_left,
+    compute_service_twin,
+    compute_token_left,
+    compute_volume_service_left,
     image_cached,
     image_pending_delete,
     image_purge,
@@ -50,4 +61,20 @@ IMAGE_PURGE: tuple[Repair, ...] = (
     image_pending_delete.REPAIR,
     image_cached.REPAIR,
     image_purge.REPAIR,
+)
+
+#: What the API can do comes first, so that a run without --commit gets as far as it can.
+COMPUTE_PURGE: tuple[Repair, ...] = (
+    *compute_host_dead.REPAIRS,
+    compute_provider_left.REPAIR,
+    compute_agent_left.REPAIR,
+    compute_volume_service_left.REPAIRS[0],
+    compute_allocation_left.REPAIR,
+    compute_service_twin.REPAIR,
+    compute_node_left.REPAIR,
+    compute_aggregate_left.REPAIR,
+    compute_mapping_left.REPAIR,
+    compute_node_mapped.REPAIR,
+    compute_token_left.REPAIR,
+    compute_volume_service_left.REPAIRS[1],
 )

@@ -1,0 +1,278 @@
+"""States what is known of a compute host as facts, and watches whether it is really silent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from opsfix.compute_case import Consumer, HostCase, Node, latest, read_case, utc
+from opsfix.guards import Unread
+from opsfix.resources import Agent
+from opsfix.scene import Scene
+from opsfix.subject import Look
+
+#: Seconds between two heartbeats of nova and cinder (report_interval).
+PERIOD = 10.0
+#: L3 agents in these modes serve what runs on their own host: their routers cannot be moved.
+LOCAL = ("dvr", "dvr_no_external")
+
+
+@dataclass
+class Watch:
+    """The heartbeats of one host as they were first seen, and when (seconds, monotonic clock); ``stirs`` once any has
+    moved, ``passed`` once a whole period went by without. ``nodes`` are all that were ever seen."""
+
+    beats: Mapping[str, Any]
+    since: float
+    stirs: bool = False
+    passed: bool = False
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+
+class Computes:
+    """Compute hosts, by name. ``cell`` is the one that is meant where two have a host of this name (name or uuid);
+    ``period`` in seconds is how long a host must stay silent while it is watched."""
+
+    type = "compute"
+
+    def __init__(self, cell: str | None = None, period: float = PERIOD):
+        self._cell, self.period = cell, period
+        self._watched: dict[str, Watch] = {}
+        self._lock = threading.Lock()
+
+    def look(self, scene: Scene, subject_id: str) -> Look | None:
+        """See Subject. A host that an earlier look of this run knew is not unknown when nothing is left of it."""
+        known = self._watched.get(subject_id)
+        cell = self._chosen(scene)
+        case = read_case(scene, subject_id, cell, known.nodes.values() if known else ())
+        if known is None and not case.known:
+            return None
+        facts = facts_of(case, scene, cell) | self._watch(case)
+        facts["compute.left"] = left = any(facts[name] for name in LEFT)
+        state = "it is not all gone" if left else "nothing of it is left"
+        return Look(subject_id, subject_id, "", facts, state, "it is gone already, and nothing of it is left")
+
+    def named(self, scene: Scene, name: str) -> list[tuple[str, str]]:
+        """See Subject: a host's name is its id; whether anybody knows it the look tells."""
+        del scene
+        return [(name, "")]
+
+    def gone(self, subject_id: str) -> Mapping[str, Any]:
+        """See Subject."""
+        return {"compute.id": subject_id, "compute.left": False} | dict.fromkeys(LEFT, 0)
+
+    def _chosen(self, scene: Scene) -> str | None:
+        if self._cell is None or scene.databases is None or not scene.has("nova_api"):
+            return self._cell
+        cells = scene.databases.read("read_cells.nova_api", {})
+        return next((str(c["uuid"]) for c in cells if self._cell in (c["uuid"], c["name"])), self._cell)
+
+    def _watch(self, case: HostCase) -> dict[str, Any]:
+        """Compare with the first look. Without nova's database the time that nova shows also moves by what opsfix itself
+        does to the service, so it counts only until the watch is over."""
+        now = beats(case)
+        with self._lock:
+            watch = self._watched.setdefault(case.host, Watch(now, time.monotonic()))
+            watch.nodes |= {n.uuid: n for n in case.compute.nodes}
+            recorded = case.compute.rows is not None and case.volume_rows is not None
+            if recorded or not watch.passed:
+                watch.stirs = watch.stirs or any(watch.beats.get(key) != beat for key, beat in now.items())
+            watch.passed = watch.passed or (not watch.stirs and time.monotonic() - watch.since >= self.period)
+            return {"compute.watched": watch.passed, "compute.stirs": watch.stirs}
+
+
+#: Facts each of which counts, or names, something that a purge takes away.
+LEFT = (
+    "service.uuid", "node.id", "removed_node.id", "aggregates.count", "providers.count", "agents.count",
+    "volume_services.count", "host_mapping.id", "tokens.count",
+)
+
+
+def beats(case: HostCase) -> dict[str, Any]:
+    """What moves while anything on the host lives: key -> value."""
+    compute = case.compute
+    found: dict[str, Any] = {f"agent {a.id}": a.heartbeat for a in case.agents}
+    if compute.rows is None:
+        found |= {f"nova-compute {s.uuid}": s.updated_at for s in compute.services}
+    else:
+        found |= {f"nova-compute {r['uuid']}": (r["report_count"], r["last_seen_up"]) for r in compute.rows if not r["deleted"]}
+        found |= {f"node {n.uuid}": n.updated_at for n in compute.nodes if n.live}
+    if case.volume_rows is None:
+        found |= {f"{s.binary} {s.host}": s.updated_at for s in case.volume_services}
+    else:
+        found |= {f"cinder {r['id']}": (r["report_count"], r["updated_at"]) for r in case.volume_rows}
+    return found
+
+
+def last_seen(case: HostCase) -> datetime | None:
+    """The newest sign of life of anything on the host, None where nothing is dated."""
+    compute = case.compute
+    of_nova = [s.updated_at for s in compute.services] if compute.rows is None else [utc(r["last_seen_up"]) for r in compute.rows]
+    of_cinder = (
+        [s.updated_at for s in case.volume_services] if case.volume_rows is None
+        else [utc(r["updated_at"]) for r in case.volume_rows]
+    )
+    nodes = [utc(n.updated_at) for n in compute.nodes]
+    return latest([*of_nova, *of_cinder, *nodes, *(a.heartbeat for a in case.agents)])
+
+
+def facts_of(case: HostCase, scene: Scene, cell: str | None) -> dict[str, Any]:
+    """The case as facts: plain values, or Unread."""
+    compute, seen = case.compute, last_seen(case)
+    fenced = case.host in scene.fenced
+    living, state = _living(case), _state(case, fenced=fenced)
+    facts = {
+        "compute.id": case.host,
+        "compute.cells_up": case.cells_up,
+        "compute.cells": len(compute.cells),
+        "compute.cell_chosen": len(compute.cells) < 2 or (compute.rows is not None and cell in compute.cells),
+        "compute.twin": len(compute.cells) > 1,
+        "compute.state": state,
+        "compute.dated": seen is not None or fenced,
+        "compute.changed_at": seen.isoformat() if seen else None,
+        # what lives is refused as such, whatever its age
+        "compute.idle": fenced or seen is None or bool(living) or state == "up" or scene.idle(seen),
+        "living.count": len(living),
+        "living.names": ", ".join(living),
+        "servers.count": len(compute.servers),
+        "servers.names": _some(compute.servers),
+        "migrations.count": sum(m.in_progress for m in compute.migrations),
+        "migrations.names": _some([f"{m.type or 'move'} of server {m.server_id}: {m.status}" for m in compute.migrations if m.in_progress]),
+        "volumes.count": case.volumes,
+        "volumes.backends": ", ".join(sorted({s.host for s in case.volume_services if s.binary == "cinder-volume"})),
+        "aggregates.count": len(compute.aggregates),
+        "aggregates.ids": tuple(a.id for a in compute.aggregates),
+        "aggregate.id": compute.aggregates[0].id if compute.aggregates else None,
+        "tokens.count": sum(t["tokens"] for t in compute.tokens),
+        "host_mapping.id": compute.mapping["id"] if compute.mapping else None,
+        "host_mapping.cell": compute.mapping["mapped_to"] if compute.mapping else None,
+        "identities": (),
+    }
+    return facts | _service_facts(case) | _placement_facts(case) | _agent_facts(case) | _volume_service_facts(case)
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
+
+
+def _state(case: HostCase, *, fenced: bool) -> str:
+    """'up', 'down', 'fenced', 'up, yet said to be fenced', or 'missing': nova has no such nova-compute."""
+    states = {s.state for s in case.compute.services}
+    if "up" in states:
+        return "up, yet said to be fenced" if fenced else "up"
+    if fenced:
+        return "fenced"
+    return next(iter(sorted(states)), "missing")
+
+
+def _living(case: HostCase) -> list[str]:
+    """What else on the host still reports."""
+    agents = {f"{a.binary} of neutron" for a in case.agents if a.state == "up"}
+    return sorted(agents | {f"{s.binary} {s.host} of cinder" for s in case.volume_services if s.state == "up"})
+
+
+def _service_facts(case: HostCase) -> dict[str, Any]:
+    compute = case.compute
+    service = compute.services[0] if compute.services else None
+    row = next((r for r in compute.rows or () if not r["deleted"]), None)
+    orphaned = [n for n in compute.nodes if n.live and n.id is not None] if service is None and row is None else []
+    marked = [n for n in compute.nodes if not n.live and n.mapped]
+    node, removed = next(iter(orphaned), None), next(iter(marked), None)
+    named = row or node or removed or next(iter(compute.tokens), None)
+    return {
+        "service.uuid": service.uuid if service else row["uuid"] if row else None,
+        "service.id": row["id"] if row else None,
+        "service.report_count": row["report_count"] if row else None,
+        "service.retired": bool(service and service.status == "disabled" and service.forced_down),
+        "nodes.names": ", ".join(sorted({n.name for n in compute.nodes})),
+        "node.id": node.id if node else None,
+        "node.uuid": node.uuid if node else None,
+        "node.updated_at": node.updated_at if node else None,
+        "removed_node.id": removed.id if removed else None,
+        "cell": named["cell"] if isinstance(named, Mapping) else named.cell if named else None,
+    }
+
+
+def _placement_facts(case: HostCase) -> dict[str, Any]:
+    dead = [c for c in case.consumers if c.standing == "dead"]
+    elsewhere = [c for c in case.consumers if c.standing == "elsewhere"]
+    unproven = [c for c in case.consumers if c not in dead and c not in elsewhere]
+    unseen = next((c for c in dead if not c.seen), None)
+    return {
+        "providers.count": len(case.providers),
+        "providers.ids": tuple(p.uuid for p in case.providers),
+        "providers.names": _some(p.name for p in reversed(case.providers)),
+        "allocations.dead": sum(c.seen for c in dead),
+        "allocations.dead_ids": tuple(c.id for c in dead if c.seen),
+        "allocations.unproven": len(unproven),
+        "allocations.unproven_names": _some(f"{c.id} {c.standing}" for c in unproven),
+        "allocations.elsewhere": len(elsewhere),
+        "allocations.elsewhere_names": _some(_unset(c) for c in elsewhere),
+        "allocations.unseen": sum(not c.seen for c in dead) or case.uncounted or 0,
+        "unseen.provider": unseen.provider if unseen else None,
+        "unseen.consumer": unseen.id if unseen else _unlisted(case),
+    }
+
+
+def _unset(consumer: Consumer) -> str:
+    return f"openstack resource provider allocation unset --provider {consumer.provider} {consumer.id}"
+
+
+def _unlisted(case: HostCase) -> Unread | None:
+    return Unread("only placement's database tells, and it is not configured") if case.uncounted else None
+
+
+def _agent_facts(case: HostCase) -> dict[str, Any]:
+    routers = _moves(case, "L3 agent", case.routers)
+    networks = _moves(case, "DHCP agent", case.networks)
+    homeless = [f"router {r}" for _, r, to in routers if not to] + [f"network {n}" for _, n, to in networks if not to]
+    return {
+        "agents.count": len(case.agents),
+        "agents.ids": tuple(a.id for a in case.agents),
+        "agents.names": tuple((a.id, a.binary, a.heartbeat.isoformat() if a.heartbeat else "") for a in case.agents),
+        "agents.host": case.host,
+        "routers.moves": tuple(m for m in routers if m[2]),
+        "networks.moves": tuple(m for m in networks if m[2]),
+        "agents.homeless": len(homeless),
+        "agents.homeless_names": _some(homeless),
+    }
+
+
+def _moves(case: HostCase, kind: str, served: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str, str]]:
+    """(dead agent, what it serves, agent that is to take over), the work spread evenly; '' where none can."""
+    able = sorted((a for a in case.others if _able(a, kind)), key=lambda a: a.id)
+    load = Counter({a.id: 0 for a in able})
+    moves = []
+    for agent in (a for a in case.agents if a.mode not in LOCAL):
+        for thing in served.get(agent.id, ()):
+            taker = min(able, key=lambda a: load[a.id], default=None)
+            if taker:
+                load[taker.id] += 1
+            moves.append((agent.id, thing, taker.id if taker else ""))
+    return moves
+
+
+def _able(agent: Agent, kind: str) -> bool:
+    return agent.type == kind and agent.state == "up" and agent.enabled and agent.mode not in LOCAL
+
+
+def _volume_service_facts(case: HostCase) -> dict[str, Any]:
+    row = case.volume_rows[0] if case.volume_rows else None
+    enabled = tuple((s.binary, s.host) for s in case.volume_services if s.status != "disabled")
+    return {
+        "volume_services.count": max(len(case.volume_services), len(case.volume_rows or ())),
+        "volume_services.enabled": len(enabled),
+        "volume_services.enabled_names": enabled,
+        "volume_service.id": row["id"] if row else None,
+        "volume_service.uuid": row["uuid"] if row else None,
+        "volume_service.host": row["host"] if row else None,
+        "volume_service.binary": row["binary"] if row else None,
+        "volume_service.report_count": row["report_count"] if row else None,
+        "volume_service.updated_at": row["updated_at"] if row else None,
+    }
