@@ -119,7 +119,7 @@ class Images:
             return f"hidden from the API, its row is {record.status}"
         if record.status == "pending_delete":
             return "deleted; its data stays in the store until glance-scrubber has run"
-        if self._shown.get(image_id) != "saving":
+        if self._shown.get(image_id) not in ("saving", "importing"):
             return "deleted"
         places = ", ".join(f"{s.id}{f' ({s.place})' if s.place else ''}" for s in scene.cloud.images.stores())
         return (

@@ -4,7 +4,7 @@ from labctl import broker, cloud, control, database, processes, settings, templa
 
 def _stop_held():
     """A held call would go on once released: end its process instead."""
-    for name in cloud.HOSTS + ('cinder',):
+    for name in cloud.HOSTS + ('cinder', 'glance'):
         if control.any_held(name) and processes.kill(name):
             cloud.say('%s ended: it had a held call' % name)
 

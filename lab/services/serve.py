@@ -25,6 +25,8 @@ def keystone():
 
 
 def glance():
+    import lab_glance
+    lab_glance.gate()
     return importlib.import_module('glance.wsgi.api').application
 
 

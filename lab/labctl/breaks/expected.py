@@ -36,6 +36,10 @@ EXPECTED = {
     'extending': (['extending'], [], [], []),
     'group': (['detaching'], ATTACHED, [1], []),
     'healthy': (['in-use', 'available'], ATTACHED, [1], []),
+    **{'image-' + state: ([], [], [], []) for state in (
+        'queued', 'saving', 'uploading', 'importing', 'deactivated',
+        'half-deleted', 'pending-delete', 'upload-hung')},
+    'image-snapshot-killed': ([], [], [0], GPU),
     'in-use-mapped': (['in-use'], [], [1], []),
     'in-use-nobody': (['in-use'], [], [], []),
     'maintenance': (['maintenance'], [], [], []),
