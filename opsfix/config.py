@@ -29,11 +29,13 @@ SERVICE_FILES = {
     "glance": ("glance", "glance-api.conf", "database"),
     "neutron": ("neutron", "neutron.conf", "database"),
     "placement": ("placement", "placement.conf", "placement_database"),
+    "keystone": ("keystone", "keystone.conf", "database"),
 }
 #: setting -> (default, what it is)
 SETTINGS: dict[str, tuple[Any, str]] = {
     "services_conf_dir": ("/etc", "directory of the services' own files"),
     "state_dir": (None, "directory of the journal"),
+    "backup_dir": ("/var/backups/opsfix", "directory of the databases' backups"),
     "timeout": (90.0, "seconds for one API request"),
     "deadline": (60.0, "seconds for an accepted change to show"),
     "workers": (8, "API calls in flight"),

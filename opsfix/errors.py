@@ -76,6 +76,12 @@ class JournalError(OpsfixError):
     exit_code = ExitCode.FAILED
 
 
+class BackupError(OpsfixError):
+    """A backup could not be taken, is not whole, or could not be brought back."""
+
+    exit_code = ExitCode.FAILED
+
+
 class CloudRefused(Exception):
     """A service said a definite no (4xx); ``status`` is the HTTP status, the text is the service's own."""
 

@@ -1,6 +1,7 @@
 """The schemas that the SQL files were proven on: each database's alembic heads, Yoga to 2026.2.
 
 A head may serve several releases. neutron has one contract head for all of them and an expand head per release.
+keystone is not here: opsfix copies its database and changes nothing in it.
 """
 
 from __future__ import annotations
@@ -49,6 +50,15 @@ HEADS: dict[str, dict[str, tuple[str, ...]]] = {
         "a082b8bb98d0": ("2023.2", "2024.1", "2024.2", "2025.1", "2025.2", "2026.1", "2026.2"),
     },
 }
+
+
+def release_of(database: str, heads: set[str]) -> str | None:
+    """The releases that have all these heads, such as "2025.1 .. 2026.1"; None when none is known to."""
+    known = HEADS.get(database, {})
+    if not heads or not heads <= known.keys():
+        return None
+    common = [r for r in known[min(heads)] if all(r in known[head] for head in heads)]
+    return (common[0] if len(common) == 1 else f"{common[0]} .. {common[-1]}") if common else None
 
 
 def unknown_heads(database: str, heads: set[str]) -> set[str]:

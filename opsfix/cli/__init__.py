@@ -17,6 +17,7 @@ NOUNS = {
     "compute": ("opsfix.cli.compute", "List compute hosts; take dead ones out of every service."),
     "config": ("opsfix.cli.config", "Show and check where opsfix finds its cloud."),
     "image": ("opsfix.cli.image", "Purge images, once nobody needs them."),
+    "db": ("opsfix.cli.db", "Back the databases up, prove and restore backups, look at the servers."),
     "volume": ("opsfix.cli.volume", "Repair volumes: stuck states, stale attachments."),
 }
 

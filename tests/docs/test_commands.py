@@ -30,7 +30,10 @@ from tests.docs.documents import (
 GLOBAL = options(cli)
 EVERY_OPTION = GLOBAL.union(*(options(c) for c in COMMANDS.values()))
 #: programs whose own options a document may show
-FOREIGN = ("openstack ", "cinder ", "nova-manage ", "ipmitool ", "python3 ", "virsh ", "git ", "grep ", "glance-scrubber ")
+FOREIGN = (
+    "openstack ", "cinder ", "nova-manage ", "ipmitool ", "python3 ", "virsh ", "git ", "grep ", "glance-scrubber ",
+    "sha256sum ", "zstd ",
+)
 
 
 def each_call() -> list[tuple[str, list[str]]]:

@@ -21,7 +21,7 @@ COMMANDS = {
     if (ROOT / "runbooks" / f"{stem}.md").is_file()
 }
 #: Runbooks of a command; the others are of a repair.
-OF_COMMANDS = set(COMMANDS.values())
+OF_COMMANDS = {*COMMANDS.values(), "db_backup", "db_restore"}
 HEADINGS = {"## Symptom", "## What it means", "## What it refuses", "## Look by hand", "## Go back"}
 
 

@@ -288,6 +288,7 @@ def test_show_names_every_origin_and_no_password(place: Place, monkeypatch: pyte
         "glance": (None, f"not usable: sqlite in {place.etc}/glance/glance-api.conf"),
         "neutron": (f"{masked}?ssl_key_password=***", f"[database]connection in {place.etc}/neutron/neutron.conf"),
         "placement": (None, "not configured"),
+        "keystone": (None, "not configured"),
     }
 
 

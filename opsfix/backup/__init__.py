@@ -1,0 +1,1 @@
+"""Backups of the services' databases: taken, kept, proven and restored."""

@@ -1,0 +1,126 @@
+"""The servers' own programs: where they are, what they are told, and how a password reaches them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from opsfix.errors import ConfigError
+from opsfix.gateways.servers import Account
+
+#: cron's PATH is short, and servers are in sbin.
+_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+_NAMES = {
+    "dump": ("mariadb-dump", "mysqldump"),
+    "client": ("mariadb", "mysql"),
+    "server": ("mariadbd", "mysqld"),
+    "install": ("mariadb-install-db", "mysql_install_db"),
+}
+#: Statistics of the server about its tables: not data, and rewritten at any time.
+NO_DATA = ("mysql.innodb_index_stats", "mysql.innodb_table_stats")
+
+
+def environment() -> dict[str, str]:
+    """All that a program gets to know of ours: no URL with a password is in it."""
+    return {"PATH": f"{os.environ.get('PATH', '')}:{_PATH}", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def program(kind: str, *, mariadb: bool = True) -> str:
+    """The path of a program for a kind of server; raises ConfigError when there is none."""
+    names = _NAMES[kind] if mariadb else _NAMES[kind][::-1]
+    for name in names:
+        found = shutil.which(name, path=environment()["PATH"])
+        if found:
+            return found
+    raise ConfigError(f"there is no {names[0]} on this host: install the package of the database's clients (mariadb-client)")
+
+
+def version(path: str) -> str:
+    """What a program calls itself, in one line."""
+    done = subprocess.run([path, "--version"], env=environment(), capture_output=True, text=True, check=False, timeout=30)
+    return " ".join(done.stdout.split()).removeprefix(path).strip()
+
+
+@cache
+def is_of_mariadb(path: str) -> bool:
+    """Whether the program is MariaDB's own, by its version."""
+    return "mariadb" in version(path).lower()
+
+
+def option_text(account: Account) -> bytes:
+    """An option file for the account, for a pipe and never for a disk."""
+    lines = [("user", account.user), ("password", account.password)]
+    lines += [("socket", account.socket)] if account.socket else [("host", account.host), ("port", str(account.port))]
+    lines += [] if account.socket else [("protocol", "tcp")]
+    text = "".join(f"{name}={_quoted(value)}\n" for name, value in [*lines, *account.options])
+    return f"[client]\n{text}".encode()
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+def dump_arguments(path: str, database: str, *, one_a_line: bool = False, tables: Iterable[str] = ()) -> list[str]:
+    """The options after that of the option file; the same ones make the same text of the same rows."""
+    arguments = [
+        "--single-transaction", "--quick", "--skip-lock-tables", "--add-locks", "--comments", "--dump-date",
+        "--routines", "--events", "--triggers", "--hex-blob", "--no-tablespaces", "--default-character-set=utf8mb4",
+        "--net-buffer-length=1046528", "--max-allowed-packet=1G", "--verbose",
+        "--skip-extended-insert" if one_a_line else "--extended-insert",
+    ]
+    if not is_of_mariadb(path):
+        arguments += ["--set-gtid-purged=OFF", "--column-statistics=0"]
+    arguments += [f"--ignore-table={name}" for name in NO_DATA if name.startswith(f"{database}.")]
+    return [*arguments, "--", database, *tables]
+
+
+def rows_of(path: str, *, one_a_line: bool) -> str:
+    """How the program's dumps tell rows apart, see scan.COUNTS."""
+    if one_a_line:
+        return "insert"
+    return "line" if is_of_mariadb(path) else "tuple"
+
+
+class Gated:
+    """A program that is started and then waits for its option file, so that it connects within a millisecond or two.
+
+    The file is a pipe: what is in it is in no argument, no environment and on no disk.
+    """
+
+    def __init__(self, command: Sequence[str], **streams: int):
+        """``command`` without --defaults-file; ``streams`` as subprocess has them."""
+        inner, self._gate = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [command[0], f"--defaults-file=/dev/fd/{inner}", *command[1:]],
+                env=environment(), pass_fds=(inner,), cwd="/", start_new_session=True, **streams,
+            )  # type: ignore[call-overload]
+        except OSError as e:
+            self.close()
+            raise ConfigError(f"{command[0]} cannot be started: {e.strerror}") from None
+        finally:
+            os.close(inner)
+
+    def open(self, text: bytes) -> None:
+        """Give it its option file."""
+        try:
+            os.write(self._gate, text)
+        except BrokenPipeError:
+            pass  # it has ended already; its exit status and words say why
+        self.close()
+
+    def close(self) -> None:
+        """Let it read no more."""
+        if self._gate >= 0:
+            os.close(self._gate)
+            self._gate = -1
+
+
+def scratch_place() -> Path:
+    """Where big temporary files go: TMPDIR, else /var/tmp, which is on a disk."""
+    return Path(os.environ.get("TMPDIR") or "/var/tmp")  # noqa: S108
