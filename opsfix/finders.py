@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from opsfix.errors import UsageError
 from opsfix.ports import Databases
 from opsfix.scene import Scene
 
@@ -76,3 +77,63 @@ def _by_api(scene: Scene) -> set[str]:
     found |= {v for v, servers in mapped.items() if v not in in_use or any((v, s) not in pairs for s in servers)}
     scene.remember({volume_id: mapped.get(volume_id, set()) for volume_id in found})
     return found
+
+
+def host_names(lines: Iterable[str]) -> tuple[str, ...]:
+    """The hosts that a file names, one a line; what follows a # is a comment. Raises UsageError for one that names none."""
+    try:
+        named = tuple(dict.fromkeys(filter(None, (line.partition("#")[0].strip() for line in lines))))
+    except (OSError, UnicodeDecodeError) as e:
+        raise UsageError(f"the list of hosts cannot be read: {e}") from None
+    if not named:
+        raise UsageError("the list of hosts names none")
+    return named
+
+
+def servers_on(scene: Scene, hosts: Sequence[str]) -> set[str]:
+    """Ids of all servers of these hosts or hypervisors, compared exactly, and of what is left of servers there.
+
+    Raises UsageError for a name that no hypervisor, service or server has, CloudUnknown where a cell is down.
+    """
+    scene.require_cells()
+    computes = {s.host for s in scene.cloud.compute_services() if s.binary == "nova-compute"}
+    nodes = {h.name for h in scene.cloud.hosts.hypervisors()}
+    found = {name: _servers_of(scene, name, by_node=name not in computes) for name in hosts}
+    for row in _hidden(scene, hosts):
+        found[row["host"]].add(str(row["uuid"]))
+    strange = [name for name in hosts if name not in computes | nodes and not found[name]]
+    if strange:
+        raise UsageError(f"no hypervisor and no host of nova is called {', '.join(strange)}: nothing was looked at")
+    servers: set[str] = set().union(*found.values())
+    return servers.union(*(_left_on(scene, name, servers) for name in hosts))
+
+
+def _servers_of(scene: Scene, name: str, *, by_node: bool) -> set[str]:
+    found = {s.id for s in scene.cloud.servers(host=name)}
+    return found | {s.id for s in scene.cloud.servers(node=name)} if by_node else found
+
+
+def _hidden(scene: Scene, hosts: Sequence[str]) -> list[dict[str, Any]]:
+    """Servers there that nova's API may not find; the database's comparison ignores case."""
+    if scene.databases is None or not scene.has("nova"):
+        return []
+    rows = scene.databases.read("read_servers_on_hosts.nova", {"hosts": list(hosts)})
+    return [row for row in rows if row["host"] in hosts]
+
+
+def _left_on(scene: Scene, name: str, servers: set[str]) -> set[str]:
+    """Servers that are gone, and whose ports or allocations are still there; one that lives elsewhere is no target.
+    What placement does not call a server may be a migration, or another service's."""
+    ports = {p.device_id for p in scene.cloud.network.ports(host=name) if p.device_owner.startswith("compute:")}
+    placement = scene.cloud.placement
+    consumers = {c for p in placement.providers(name=name) if p.name == name for c in placement.consumers(p.uuid)}
+    held = {c for c in consumers - servers - ports if (a := placement.allocation(c)) and a.type == "INSTANCE"}
+    return {server for server in (ports | held) - servers if _is_gone(scene, server)}
+
+
+def _is_gone(scene: Scene, server_id: str) -> bool:
+    if scene.cloud.server(server_id) is not None:
+        return False
+    return not scene.has("nova") or scene.databases is None or not scene.databases.read(
+        "read_server_live.nova", {"server_id": server_id}
+    )

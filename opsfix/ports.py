@@ -62,9 +62,6 @@ class Cloud(Protocol):
     def servers_building(self) -> Iterator[Server]:
         """Every project's servers that are being built; raises CloudUnknown when a cell's part is missing."""
 
-    def hypervisors(self) -> list[str]:
-        """The names of all hypervisors."""
-
     def mappings(self, server: Server) -> list[BlockDeviceMapping]:
         """The live volume mappings of a server (``os-volume_attachments``, 2.89)."""
 

@@ -122,6 +122,8 @@ class Migration:
     status: str
     type: str | None = None
     uuid: str | None = None
+    source: str | None = None
+    dest: str | None = None
 
     #: nova/compute/api.py: what is not one of these is still going on; ``finished`` waits for a confirm or revert.
     ENDED = frozenset({"confirmed", "reverted", "error", "failed", "completed", "cancelled", "done"})

@@ -214,6 +214,8 @@ def spoken(text: str, values: dict[str, object]) -> str:
         value = values[match[1]]
         if value is None:
             return "NULL"
+        if isinstance(value, (list, tuple)):
+            return f"({', '.join(map(str, value))})"
         return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
     return re.sub(r"(?<!:):(\w+)", literal, text)

@@ -191,10 +191,6 @@ class OpenStackCloud:
                 raise CloudUnknown(f"the cell of server {server.id} is down, so the listing of servers is not complete")
             yield server
 
-    def hypervisors(self) -> list[str]:
-        """See ports.Cloud."""
-        return read(lambda: [str(h.name) for h in self._sdk.compute.hypervisors(details=False)])
-
     def mappings(self, server: Server) -> list[Mapping]:
         """See ports.Cloud."""
         found = read(lambda: [
@@ -205,7 +201,7 @@ class OpenStackCloud:
     def migrations(self, server_id: str) -> list[Migration]:
         """See ports.Cloud."""
         return read(lambda: [
-            Migration(int(m.id), server_id, str(m.status), m.migration_type)
+            Migration(int(m.id), server_id, str(m.status), m.migration_type, m.uuid, m.source_compute, m.dest_compute)
             for m in self._sdk.compute.migrations(server_id=server_id, limit=PAGE)
         ])
 

@@ -18,6 +18,12 @@ from opsfix.repairs import (
     image_cached,
     image_pending_delete,
     image_purge,
+    instance_hidden,
+    instance_leftovers,
+    instance_mapping_left,
+    instance_present,
+    instance_rows_kept,
+    instance_terminate_disabled,
     volume_abandoned,
     volume_attach_interrupted,
     volume_attach_never_started,
@@ -77,4 +83,13 @@ COMPUTE_PURGE: tuple[Repair, ...] = (
     compute_node_mapped.REPAIR,
     compute_token_left.REPAIR,
     compute_volume_service_left.REPAIRS[1],
+)
+
+INSTANCE_PURGE: tuple[Repair, ...] = (
+    instance_terminate_disabled.REPAIR,
+    *instance_hidden.REPAIRS,
+    instance_present.REPAIR,
+    *instance_leftovers.REPAIRS,
+    *instance_mapping_left.REPAIRS,
+    *instance_rows_kept.REPAIRS,
 )
