@@ -8,7 +8,7 @@ from opsfix.errors import CloudRefused
 from opsfix.guards import Facts
 from opsfix.model import Result
 from opsfix.ports import Cloud
-from opsfix.steps import Call, Course, Step, _await, _deletion
+from opsfix.steps import Call, Course, Step, _deletion, wait_for
 
 #: Tasks with which nova takes no further request to delete while its host lives.
 DELETING = ("deleting", "soft-deleting")
@@ -59,11 +59,11 @@ class DeleteServer(Step):
 
         def delete(cloud: Cloud, course: Course) -> None:
             forced = _delete(cloud, server, force=kept)
-            _await(lambda: _rests(cloud, server), course, "nova accepted, but the server is still being deleted")
+            wait_for(lambda: _rests(cloud, server), course, "nova accepted, but the server is still being deleted")
             left = cloud.server(server)
             if left is not None and not forced:
                 _delete(cloud, server, force=True)
-                _await(lambda: _rests(cloud, server), course, "nova accepted, but the server is still being deleted")
+                wait_for(lambda: _rests(cloud, server), course, "nova accepted, but the server is still being deleted")
                 left = cloud.server(server)
             if left is not None:
                 raise CloudRefused(0, f"nova accepted the deletion, and yet the server is still there, {left.vm_state}")

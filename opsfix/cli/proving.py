@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsfix.gateways.cloud import OpenStackCloud
 from opsfix.gateways.database import Databases
-from opsfix.gateways.opening import prove_aggregates, prove_images, prove_live, prove_providers
+from opsfix.gateways.opening import prove_aggregates, prove_images, prove_live, prove_mappings, prove_providers
 from opsfix.resources import Service
 
 #: Images that must be in glance's database as the API shows them.
@@ -27,4 +27,5 @@ def prove(
             prove_providers(databases, cloud.placement.providers())
         if aggregates and "nova_api" in names:
             prove_aggregates(databases, cloud.hosts.aggregates())
+            prove_mappings(databases, cloud.newest_server())
     return computes, volumes

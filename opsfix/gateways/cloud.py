@@ -177,6 +177,16 @@ class OpenStackCloud:
             if name in (None, server.name) and host in (None, server.host) and node in (None, server.node):
                 yield server
 
+    def newest_server(self) -> str | None:
+        """The id of the server that was made last, of a deleted one where there is no other; None where there is none."""
+
+        def listed(deleted: str) -> list[str]:
+            query = {"all_tenants": "True", "limit": 1, "deleted": deleted, "sort_key": "created_at", "sort_dir": "desc"}
+            return [str(s["id"]) for s in self._body("compute", "/servers", query)["servers"]]
+
+        found = read(lambda: listed("False") or listed("True"))
+        return found[0] if found else None
+
     def servers_of(self, image_id: str) -> Iterator[Server]:
         """See ports.Cloud."""
         return self._answered(image=image_id, soft_deleted="True")

@@ -175,6 +175,22 @@ def prove_aggregates(databases: Databases, listed: Sequence[Aggregate]) -> None:
             )
 
 
+def prove_mappings(databases: Databases, newest: str | None) -> None:
+    """Refuse a nova_api database that does not map the server that was made last, given by its id: an older copy does not
+    know it. A cloud that never had a server maps none."""
+    if newest is None:
+        return
+    try:
+        mapped = databases.read("read_mapped.nova_api", {"server_id": newest})
+    except DatabaseUnknown as e:
+        raise ConfigError(f"the database {e}") from None
+    if not mapped:
+        raise GuardError(
+            f"the database of nova_api is not the one behind the API: it does not map server {newest}, which was made"
+            " last: correct its connection, see 'opsfix config show'"
+        )
+
+
 class CloudLock:
     """The cloud's lock as this run holds it; ``warnings`` says where it may not keep every other run off."""
 
