@@ -50,7 +50,7 @@ def _read(cloud: Cloud, databases: Databases | None) -> Listed:
     if databases is not None and by_database:
         servers = Counter()
         for row in databases.read("read_server_counts.nova", {}):
-            servers[row["host"]] += row["servers"]
+            servers[row["host"] or ""] += row["servers"]
         cells = {str(c["uuid"]): str(c["name"] or c["uuid"]) for c in databases.read("read_cells.nova_api", {})}
         rows = databases.read("read_heartbeats.nova", {})
         seen = {(r["host"], r["cell"]): utc(r["seen"]) for r in rows if r["binary"] == "nova-compute"}

@@ -18,6 +18,8 @@ from tests.sql.world import World
 
 RELEASES = ("yoga", "2026.2")
 ROWS = 4000
+#: Of these there are a few for each host; console tokens expire within minutes, and hosts that live forget theirs.
+SMALL = {"services", "compute_nodes", "console_auth_tokens", "aggregate_hosts", "host_mappings"}
 #: Tables that grow with a cloud; services and cells are few.
 BIG = {
     "cinder": (
@@ -26,12 +28,16 @@ BIG = {
     "nova": ("instances", "block_device_mapping", "migrations", "instance_system_metadata"),
     "nova_api": (),
     "glance": glance.TABLES,
+    "placement": ("allocations", "consumers"),
 }
 TABLES = {
     "cinder": (*cinder.TABLES, "image_volume_cache_entries"),
-    "nova": (*nova.TABLES, "instance_system_metadata"),
-    "nova_api": ("cell_mappings", "build_requests", "request_specs"),
+    "nova": (*nova.TABLES, "instance_system_metadata", "compute_nodes", "console_auth_tokens"),
+    "nova_api": (
+        "cell_mappings", "build_requests", "request_specs", "host_mappings", "aggregates", "aggregate_hosts",
+    ),
     "glance": glance.TABLES,
+    "placement": ("allocations", "consumers", "resource_providers"),
 }
 NAMES = sorted(path.name.removesuffix(".sql") for path in sqlfile.directory().glob("*.sql"))
 EACH = [pytest.param(r, n, id=f"{r}-{n}") for r in RELEASES for n in NAMES]
@@ -63,12 +69,9 @@ def fill(mariadb: MariaDB, url: str, service: str) -> None:
         for table in BIG["cinder"]:
             multiply(mariadb, url, table, ["id", "volume_id", "attachment_id", "instance_uuid", "resource_id", "image_id"])
     if service == "nova":
-        mariadb.insert(url, "instances", uuid="0", host="gpu-1", node="gpu-1", vm_state="active")
-        mariadb.insert(url, "block_device_mapping", instance_uuid="0", volume_id="0", attachment_id="0", uuid="0")
-        mariadb.insert(url, "instance_system_metadata", instance_uuid="0", key="shelved_image_id", value="0")
-        mariadb.insert(url, "migrations", instance_uuid="0", status="completed", uuid="0", source_compute="gpu-1")
-        for table in BIG["nova"]:
-            multiply(mariadb, url, table, ["uuid", "instance_uuid", "volume_id", "attachment_id"])
+        fill_nova(mariadb, url)
+    if service == "placement":
+        fill_placement(mariadb, url)
     if service == "glance":
         fill_glance(mariadb, url)
     for number in range(20):
@@ -76,6 +79,24 @@ def fill(mariadb: MariaDB, url: str, service: str) -> None:
             mariadb.insert(url, "services", host=f"gpu-{number}", binary="nova-compute", topic=f"compute-{number}")
     for table in BIG[service]:
         mariadb.execute(url, f"ANALYZE TABLE {table}")
+
+
+def fill_nova(mariadb: MariaDB, url: str) -> None:
+    """The same of servers, each on a host of its own."""
+    mariadb.insert(url, "instances", uuid="0", host="gpu-1", node="gpu-1", vm_state="active")
+    mariadb.insert(url, "block_device_mapping", instance_uuid="0", volume_id="0", attachment_id="0", uuid="0")
+    mariadb.insert(url, "instance_system_metadata", instance_uuid="0", key="shelved_image_id", value="0")
+    mariadb.insert(url, "migrations", instance_uuid="0", status="completed", uuid="0", source_compute="gpu-1")
+    for table in BIG["nova"]:
+        multiply(mariadb, url, table, ["uuid", "instance_uuid", "volume_id", "attachment_id", "host", "source_compute"])
+
+
+def fill_placement(mariadb: MariaDB, url: str) -> None:
+    """The same of consumers."""
+    mariadb.insert(url, "consumers", uuid="0", generation=1)
+    mariadb.insert(url, "allocations", consumer_id="0", resource_provider_id=1, resource_class_id=0, used=1)
+    for table in BIG["placement"]:
+        multiply(mariadb, url, table, ["uuid", "consumer_id", "resource_provider_id"])
 
 
 def fill_glance(mariadb: MariaDB, url: str) -> None:
@@ -108,6 +129,9 @@ PARAMETERS: dict[str, Any] = {
     "volume_id": "17", "attachment_id": "17", "server_id": "17", "mapping_id": 17, "mapping_uuid": "17",
     "volume_status": "in-use", "attachment_status": "attached", "host": "gpu-1", "heartbeat": "2024-02-29 23:59:58",
     "volume_ids": PAGE, "server_ids": PAGE, "page": len(PAGE),
+    "provider_id": "17", "consumer_id": "17", "node_id": 17, "node_uuid": "17", "seen": "2024-02-29 23:59:58",
+    "service_id": 17, "service_uuid": "17", "report_count": 17, "aggregate_id": 17, "cell_id": "17",
+    "service_host": "gpu-1@lvm", "service_binary": "cinder-volume", "providers": PAGE[:10], "names": PAGE[:10],
     "image_id": "17", "image_status": "active", "image_name": "17", "image_ids": PAGE[:10],
 }
 
@@ -162,9 +186,9 @@ def test_only_reads_may_scan(name: str) -> None:
     assert re.fullmatch(r"\w+( and \w+)*, .{20,}", file.scan or "")
 
 
-@pytest.mark.parametrize("service", ["cinder", "nova", "glance"])
+@pytest.mark.parametrize("service", ["cinder", "nova", "nova_api", "glance", "placement"])
 def test_every_table_of_a_fallback_is_explained(mariadb: MariaDB, service: str) -> None:
     world = World(mariadb, "2026.2", service, TABLES[service])
     files = [sqlfile.load(name) for name in cases.every()]
     written = {s.table for file in files if file.database == service for s in file.statements if s.table}
-    assert written <= set(BIG[service]) <= set(world.tables)
+    assert written - SMALL <= set(BIG[service]) <= set(world.tables)

@@ -166,7 +166,7 @@ def test_a_fallback_must_be_sure_of_some_row() -> None:
 def test_a_fallback_may_change_any_number_of_rows_but_none() -> None:
     text = GOOD.replace("-- rows: 1\nUPDATE", "-- rows: 1..n\nUPDATE").replace("-- rows: 1\n\n--", "-- rows: 1..n\n\n--")
     file = parse("example.cinder", text)
-    assert (file.rows, [str(s.rows) for s in file.statements if s.changes][0]) == (1, "1..n")
+    assert (file.rows, next(str(s.rows) for s in file.statements if s.changes)) == (1, "1..n")
 
 
 def test_a_missing_file_is_a_defect_of_the_installation() -> None:
