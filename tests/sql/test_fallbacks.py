@@ -12,7 +12,7 @@ from opsfix.errors import DatabaseRefused
 from opsfix.journal import decode, encode
 from tests.sql import cases, schema
 from tests.sql.server import MariaDB
-from tests.sql.world import Recorder, World, changed
+from tests.sql.world import Recorder, World, changed, key_of
 
 CASES = cases.every()
 FALLBACKS = sorted(
@@ -145,10 +145,10 @@ def refused(world: World, file: sqlfile.SqlFile) -> None:
 
 def images(effects: Any) -> dict[str, dict[Any, Any]]:
     """The rows that the statements match, by table and key."""
-    return {e.table: {row["id"]: row for row in e.before} for e in effects}
+    return {e.table: {key_of(row): row for row in e.before} for e in effects}
 
 
 def expected_images(world: World, file: sqlfile.SqlFile, before: Any) -> dict[str, dict[Any, Any]]:
     """The rows that the world expects to change, for each table that the file writes to."""
-    written = [statement.table for statement in file.statements if statement.table]
-    return {table: {key: before[table][key] for key in world.expected.get(table, {})} for table in written}
+    written = [statement.table for statement in file.statements if statement.table in before]
+    return {table: {key: before[table][key] for key in world.expected.get(table or "", {})} for table in written}
