@@ -59,6 +59,9 @@ class Cloud(Protocol):
         """Every project's servers that were booted from an image, soft-deleted ones included, and builds that have no
         host yet; raises CloudUnknown when a cell's part is missing."""
 
+    def servers_soft_deleted(self) -> Iterator[Server]:
+        """Every project's servers that are deleted and not reclaimed yet; raises CloudUnknown when a cell's part is missing."""
+
     def servers_building(self) -> Iterator[Server]:
         """Every project's servers that are being built; raises CloudUnknown when a cell's part is missing."""
 
@@ -125,6 +128,30 @@ class Cloud(Protocol):
     @property
     def hosts(self) -> Hosts:
         """What nova and cinder tell of hosts, under the same rules."""
+
+    @property
+    def power(self) -> Power:
+        """nova's calls that start and stop guests, under the same rules."""
+
+
+class Power(Protocol):
+    """The guests of servers, under the rules of Cloud. A change that is accepted has set the server's task; it is over
+    when the task is."""
+
+    def runs(self, server_id: str) -> bool | None:
+        """Whether the hypervisor says now that the guest runs; None where it cannot tell, or its host does not answer."""
+
+    def stop(self, server_id: str) -> None:
+        """``os-stop``: the guest is asked to shut down, then switched off."""
+
+    def start(self, server_id: str) -> None:
+        """``os-start``."""
+
+    def reboot_hard(self, server_id: str) -> None:
+        """``reboot`` HARD: the guest is switched off and made anew from nova's records."""
+
+    def restore(self, server_id: str) -> None:
+        """``restore``: take a server back from its soft deletion."""
 
 
 class Hosts(Protocol):

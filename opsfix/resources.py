@@ -78,7 +78,8 @@ class Mapping:
 class Server:
     """A nova server as an administrator sees it. ``answered`` is False for one whose cell is down; ``doomed_ids`` are
     those of its volumes that nova deletes with it (delete_on_termination).
-    ``image_id`` is None for one that boots from a volume."""
+    ``image_id`` is None for one that boots from a volume; ``launched_at`` for one that never ran on any host;
+    ``fault`` is what nova tells of the failure that put it into error."""
 
     id: str
     name: str
@@ -95,6 +96,8 @@ class Server:
     updated_at: datetime | None = None
     doomed_ids: tuple[str, ...] = ()
     image_id: str | None = None
+    launched_at: datetime | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ NOUNS = {
     "config": ("opsfix.cli.config", "Show and check where opsfix finds its cloud."),
     "image": ("opsfix.cli.image", "Purge images, once nobody needs them."),
     "db": ("opsfix.cli.db", "Back the databases up, prove and restore backups, look at the servers."),
-    "instance": ("opsfix.cli.instance", "Purge servers, whatever state they are in."),
+    "instance": ("opsfix.cli.instance", "Repair, restore and purge servers; list their addresses."),
     "volume": ("opsfix.cli.volume", "Repair volumes: stuck states, stale attachments."),
 }
 

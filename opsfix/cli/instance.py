@@ -7,11 +7,16 @@ from typing import IO, Any
 import click
 
 from opsfix.cli import options
+from opsfix.cli.instance_states import COMMANDS
 
 
 @click.group("instance", context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
-    """Purge servers, whatever state they are in."""
+    """Repair, restore and purge servers; list their addresses."""
+
+
+for _command in COMMANDS:
+    group.add_command(_command)
 
 
 @group.command(epilog="""\

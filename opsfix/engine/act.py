@@ -55,9 +55,10 @@ def _take(
 
 def _send(call: Call, cloud: Cloud, course: Course, record: Recorder, reports: list[StepReport]) -> Result:
     record("api-before", what=call.what, inverse=call.inverse)
-    course.sent = True
+    course.sent, course.said = True, ""
     try:
-        result, detail = call.send(cloud, course) or Result.DONE, ""
+        result = call.send(cloud, course) or Result.DONE
+        detail = course.said
     except CloudRefused as e:
         result, detail = Result.REFUSED, str(e)
     except CloudUnknown as e:

@@ -283,7 +283,8 @@ class _Course:
         return fell.outcome or Outcome.NEEDS_COMMIT, fell.reason
 
     def _api(self, repair: Repair, facts: Mapping[str, Any]) -> Result:
-        course = Course(monotonic() + self.run.scene.deadline, self.run.stop)
+        patience = self.run.scene.deadline
+        course = Course(monotonic() + patience, self.run.stop, patience=patience)
         try:
             reports, ended = act(repair, facts, self.run.scene.cloud, course, self.record)
         finally:

@@ -24,6 +24,7 @@ from opsfix.gateways.hosts import Hosts
 from opsfix.gateways.images import Images
 from opsfix.gateways.network import Network
 from opsfix.gateways.placement import Placement
+from opsfix.gateways.power import Power
 from opsfix.resources import Attachment, Mapping, Migration, Server, Service, Volume
 
 PAGE = 1000
@@ -93,6 +94,11 @@ class OpenStackCloud:
     def images(self) -> Images:
         """See ports.Cloud."""
         return Images(self._sdk.image)
+
+    @cached_property
+    def power(self) -> Power:
+        """See ports.Cloud."""
+        return Power(self._sdk.compute)
 
     @cached_property
     def _microversions(self) -> dict[str, str | None]:
@@ -190,6 +196,10 @@ class OpenStackCloud:
     def servers_of(self, image_id: str) -> Iterator[Server]:
         """See ports.Cloud."""
         return self._answered(image=image_id, soft_deleted="True")
+
+    def servers_soft_deleted(self) -> Iterator[Server]:
+        """See ports.Cloud."""
+        return self._answered(status="SOFT_DELETED", soft_deleted="True")
 
     def servers_building(self) -> Iterator[Server]:
         """See ports.Cloud."""
@@ -333,6 +343,8 @@ def _server(s: dict[str, Any]) -> Server:
             v["id"] for v in s.get("os-extended-volumes:volumes_attached") or [] if v.get("delete_on_termination")
         ),
         image_id=(s.get("image") or {}).get("id"),
+        launched_at=time(s.get("OS-SRV-USG:launched_at")),
+        fault=(s.get("fault") or {}).get("message"),
     )
 
 

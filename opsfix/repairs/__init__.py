@@ -15,6 +15,8 @@ from opsfix.repairs import (
     compute_service_twin,
     compute_token_left,
     compute_volume_service_left,
+    deleted_soft,
+    guest_down,
     image_cached,
     image_pending_delete,
     image_purge,
@@ -24,6 +26,10 @@ from opsfix.repairs import (
     instance_present,
     instance_rows_kept,
     instance_terminate_disabled,
+    state_building,
+    state_error,
+    state_task,
+    state_task_kept,
     volume_abandoned,
     volume_attach_interrupted,
     volume_attach_never_started,
@@ -93,3 +99,14 @@ INSTANCE_PURGE: tuple[Repair, ...] = (
     *instance_mapping_left.REPAIRS,
     *instance_rows_kept.REPAIRS,
 )
+
+INSTANCE_RESET_STATE: tuple[Repair, ...] = (
+    state_building.REPAIR,
+    *state_task.REPAIRS,
+    state_task_kept.REPAIR,
+    state_error.REPAIR,
+)
+
+INSTANCE_RECOVER: tuple[Repair, ...] = guest_down.REPAIRS
+
+INSTANCE_RESTORE: tuple[Repair, ...] = (deleted_soft.REPAIR,)

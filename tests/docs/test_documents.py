@@ -17,6 +17,7 @@ COMMANDS = {
     kind: stem
     for kind, stem in {
         "volume": "volume_unstick", "instance": "instance_purge", "image": "image_purge", "compute": "compute_purge",
+        "state": "instance_reset_state", "guest": "instance_recover", "deleted": "instance_restore",
     }.items()
     if (ROOT / "runbooks" / f"{stem}.md").is_file()
 }
