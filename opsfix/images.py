@@ -76,6 +76,7 @@ class Images:
     def __init__(self, *, unprotect: bool = False):
         """``unprotect``: the operator wants protected ones gone too."""
         self.unprotect = unprotect
+        #: What glance called each one when this run first looked.
         self._shown: dict[str, str] = {}
 
     def look(self, scene: Scene, subject_id: str) -> Look | None:
@@ -84,7 +85,7 @@ class Images:
         image = scene.cloud.images.image(subject_id)
         record = _record(scene, subject_id) if scene.has("glance") else None
         if image is not None:
-            self._shown[image.id] = image.status
+            self._shown.setdefault(image.id, image.status)
             facts = self._facts(subject_id, image, record, scene) | users_of(image, scene)
             return Look(image.id, image.name, image.project_id, facts, f"still {image.status}")
         if record is None:
@@ -103,6 +104,8 @@ class Images:
             "image.gone": image is None and (record is None or record.deleted),
             "image.waits": image is None and bool(record and record.deleted) and status == "pending_delete",
             "image.left_waiting": image_id not in self._shown,
+            "image.found_as": self._shown.get(image_id),
+            "image.moved": image is not None and image.status != self._shown[image_id],
             "image.protected": bool(image and image.protected),
             "image.kept": bool(image and image.protected and not self.unprotect),
             "image.idle": not (image and _in_flight(image)) or scene.idle(changed_at),

@@ -7,6 +7,7 @@
 -- guard in sql: image.protected is False
 -- guard in sql: locations.referenced is 0
 -- guard by api: image.shown is True
+-- guard by api: image.moved is False
 -- guard by api: cells.up is True
 -- guard by api: servers.count is 0
 -- guard by api: shelved.count is 0

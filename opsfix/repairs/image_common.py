@@ -9,6 +9,9 @@ SHOWN = is_(
     "glance's API does not show it, and its table has a live row of it: opsfix needs an administrator who sees every image",
 )
 NOT_KEPT = is_("image.kept", False, "it is protected: somebody wants it kept; ask its owner, then repeat with --unprotect")
+NOT_MOVED = is_(
+    "image.moved", False, "it was {image_found_as} and is now {image_status}: somebody is at work on it, so let them finish"
+)
 CELLS = is_("cells.up", True, "a cell of nova is down, so nobody knows which of its servers need the image: bring the cell up first")
 NO_SERVER = is_(
     "servers.count", 0,
@@ -51,6 +54,6 @@ KNOWN_STORES = is_(
 
 #: What the image needs to be before anything of it is taken away.
 UNUSED = (
-    CELLS, NO_SERVER, NO_SHELVED, NO_BUILD, SOURCE_IDLE, NO_VOLUME, NO_UPLOAD, NO_SNAPSHOT, NO_STRANGE_CACHE,
+    NOT_MOVED, CELLS, NO_SERVER, NO_SHELVED, NO_BUILD, SOURCE_IDLE, NO_VOLUME, NO_UPLOAD, NO_SNAPSHOT, NO_STRANGE_CACHE,
 )
 DELETABLE = (SHOWN, NOT_KEPT, KNOWN_STORES, *UNUSED)

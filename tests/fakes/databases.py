@@ -122,7 +122,7 @@ class FakeDatabases:
     def _effects(self, name: str, params: Mapping[str, Any]) -> tuple[list[Effect], str | None, list[Change]]:
         file = sqlfile.load(name)
         assert set(params) == set(file.params), f"{name} takes {sorted(file.params)}, got {sorted(params)}"
-        changes = FALLBACKS[name](self.world, dict(params))
+        changes = self._changes(name, dict(params))
         effects, refusal = [], None
         for statement, change in zip((s for s in file.statements if s.changes), changes, strict=True):
             if not statement.rows.admits(change.rows):
@@ -131,6 +131,9 @@ class FakeDatabases:
             values, expected = dict(params), str(statement.rows)
             effects.append(Effect(statement.table or "", statement.text, values, expected, change.rows, before))
         return effects, refusal, changes
+
+    def _changes(self, name: str, params: dict[str, Any]) -> list[Change]:
+        return FALLBACKS[name](self.world, params)
 
 
 def _mapping(row: MappingRow, cell: str) -> dict[str, Any]:

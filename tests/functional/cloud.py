@@ -93,6 +93,22 @@ class Lab:
         """Send SIGKILL to a host or a service."""
         self._lab("kill", name)
 
+    def revive(self, name: str) -> None:
+        """Start a dead host or service again."""
+        self._lab("revive", name, timeout=120)
+
+    def hold(self, name: str, call: str) -> None:
+        """From now on a driver's call blocks."""
+        self._lab("hold", name, call)
+
+    def fail(self, name: str, call: str) -> None:
+        """From now on a driver's call raises."""
+        self._lab("fail", name, call)
+
+    def release(self, name: str) -> None:
+        """End what was held or told to fail."""
+        self._lab("release", name)
+
     def processes(self) -> dict[str, Any]:
         """The lab's processes, none where it was never up; its exit status says whether all are alive."""
         told = self._lab("status", may_fail=True)
@@ -103,7 +119,7 @@ class Lab:
         for name, process in self.processes().items():
             if not process["alive"]:
                 self._lab("revive", name, timeout=120)
-        for name in ("gpu-01", "gpu-02", "gpu-03", "cinder-01", "cinder-02"):
+        for name in ("gpu-01", "gpu-02", "gpu-03", "cinder-01", "cinder-02", "glance"):
             self._lab("release", name)
         wait_until(lambda: not self.down(), 60, "every host up")
 
@@ -154,7 +170,8 @@ class Lab:
         """The services' database URLs from their own files."""
         etc = Path(self.environ["OPSFIX_SERVICES_CONF_DIR"])
         found = {}
-        for name, file in (("cinder", "cinder/cinder.conf"), ("nova", "nova/nova.conf")):
+        files = {"cinder": "cinder/cinder.conf", "nova": "nova/nova.conf", "glance": "glance/glance-api.conf"}
+        for name, file in files.items():
             lines = (etc / file).read_text().splitlines()
             found[name] = make_url(next(
                 line.split("=", 1)[1].strip() for line in lines if line.startswith("connection") and "nova_api" not in line
@@ -166,7 +183,7 @@ class Lab:
         url = self.urls()[service]
         connection = pymysql.connect(
             host=url.host, port=url.port, user=url.username, password=url.password, database=url.database,
-            cursorclass=pymysql.cursors.DictCursor,
+            cursorclass=pymysql.cursors.DictCursor, charset="utf8mb4",
         )
         with connection, connection.cursor() as cursor:
             cursor.execute(statement, values)
