@@ -16,9 +16,11 @@ from opsfix.resources import (
     Image,
     Migration,
     Port,
+    PortForwarding,
     Provider,
     Server,
     Service,
+    Span,
     Store,
     Volume,
 )
@@ -213,11 +215,44 @@ class Network(Protocol):
     def port(self, port_id: str) -> Port | None:
         """One port, None when neutron answers 404."""
 
-    def ports(self, *, device_id: str | None = None, host: str | None = None) -> Iterator[Port]:
-        """Every project's ports, page by page: all, a device's, or those bound to a host."""
+    def ports(
+        self, *, device_id: str | None = None, host: str | None = None, name: str | None = None,
+        network_id: str | None = None, ids: Sequence[str] | None = None, owners: Sequence[str] | None = None,
+    ) -> Iterator[Port]:
+        """Every project's ports, page by page: all, or those of a device, bound to a host, of exactly this name, of a
+        network, with one of these ids (at most 100), or with one of these device_owners."""
 
     def floating_ips(self, port_id: str) -> list[FloatingIP]:
         """The floating IPs that a port has as such."""
+
+    def extensions(self) -> frozenset[str]:
+        """The aliases of neutron's API extensions."""
+
+    def floating_ip(self, floating_ip_id: str) -> FloatingIP | None:
+        """One floating IP, None when neutron answers 404."""
+
+    def every_floating_ip(
+        self, *, addresses: Sequence[str] | None = None, router_id: str | None = None, port_ids: Sequence[str] | None = None,
+    ) -> Iterator[FloatingIP]:
+        """Every project's floating IPs, page by page: all, or those with one of these addresses, behind a router, or
+        that one of these ports has as such (at most 100 each)."""
+
+    def forwardings(
+        self, floating_ip_id: str, *, protocol: str | None = None, external: Span | None = None
+    ) -> list[PortForwarding]:
+        """The port forwardings of a floating IP, all or those of one protocol and exactly these external ports."""
+
+    def create_forwarding(self, forwarding: PortForwarding) -> str:
+        """Make a port forwarding; returns its id. Its range fields are used only for what is a range."""
+
+    def delete_forwarding(self, floating_ip_id: str, forwarding_id: str) -> None:
+        """Delete a port forwarding. Two at once on one floating IP may leave it bound to its router."""
+
+    def gateway_network(self, router_id: str) -> str | None:
+        """The external network of a router, None where it has no gateway or neutron answers 404."""
+
+    def subnet_gateways(self, network_id: str) -> dict[str, str | None]:
+        """Subnet id -> gateway address, of a network's subnets."""
 
     def delete_port(self, port_id: str) -> None:
         """Delete a port."""

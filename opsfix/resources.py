@@ -158,7 +158,8 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Port:
-    """A neutron port. ``device_id`` is the server's id where ``device_owner`` begins with ``compute:``."""
+    """A neutron port. ``device_id`` is the server's id where ``device_owner`` begins with ``compute:``; ``subnet_ids``
+    are those of its ``addresses``, in their order; ``pairs`` what else it may send as (allowed_address_pairs)."""
 
     id: str
     name: str
@@ -170,15 +171,45 @@ class Port:
     host: str | None = None
     vif_type: str | None = None
     addresses: tuple[str, ...] = ()
+    subnet_ids: tuple[str, ...] = ()
+    enabled: bool = True
+    pairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class FloatingIP:
-    """A neutron floating IP that a port has."""
+    """A neutron floating IP. ``port_id`` has it as such (one to one); ``target_ids`` are the ports that it forwards to,
+    None where neutron does not show them with it."""
 
     id: str
     address: str
     port_id: str | None = None
+    project_id: str = ""
+    network_id: str = ""
+    router_id: str | None = None
+    status: str = ""
+    target_ids: tuple[str, ...] | None = None
+
+
+#: First and last of a range of ports; the same number twice for one port.
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class PortForwarding:
+    """A forwarding of a floating IP's ``external`` ports to the ``internal`` ones of a neutron port's ``address``.
+
+    ``id`` is empty for one that is not made yet.
+    """
+
+    id: str
+    floating_ip_id: str
+    protocol: str
+    external: Span
+    internal: Span
+    port_id: str
+    address: str
+    description: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from opsfix.errors import ExitCode, OpsfixError
 NOUNS = {
     "compute": ("opsfix.cli.compute", "List compute hosts; take dead ones out of every service."),
     "config": ("opsfix.cli.config", "Show and check where opsfix finds its cloud."),
+    "forward": ("opsfix.cli.forward", "Forward ports of floating IPs: list, add, remove, import, audit."),
     "image": ("opsfix.cli.image", "Purge images, once nobody needs them."),
     "db": ("opsfix.cli.db", "Back the databases up, prove and restore backups, look at the servers."),
     "instance": ("opsfix.cli.instance", "Repair, restore and purge servers; list their addresses."),

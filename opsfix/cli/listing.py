@@ -17,23 +17,26 @@ from opsfix.render import flat, structured, table
 
 
 def run_list(
-    ctx: click.Context, read: Callable[[Cloud, Databases | None], dict[str, Any]], key: str, columns: Sequence[str], form: str
-) -> None:
-    """Show what ``read`` returns: whole as JSON or YAML, else its rows under ``key``. Raises ConfigError when a part of
-    the cloud does not answer: half a list must not look whole."""
+    ctx: click.Context, read: Callable[[Cloud, Databases | None], dict[str, Any]], key: str, columns: Sequence[str], form: str,
+    wanted: Sequence[str] = ("nova_api", "nova"),
+) -> dict[str, Any]:
+    """Show what ``read`` returns: whole as JSON or YAML, else its rows under ``key``; returns it. ``wanted`` are the
+    databases that it may use. Raises ConfigError when a part of the cloud does not answer: half a list must not look whole."""
     settings = session.settings(ctx)
     with ExitStack() as held:
         cloud = session.cloud(ctx, settings)
         cloud.connect()
-        databases = open_databases(settings, ("nova_api", "nova"), read_only=True)
+        databases = open_databases(settings, wanted, read_only=True)
         if databases is not None:
             held.callback(databases.dispose)
         try:
-            prove(cloud, databases)
+            if wanted:
+                prove(cloud, databases)
             found = read(cloud, databases)
         except (CloudRefused, CloudUnknown, DatabaseUnknown) as e:
             raise ConfigError(f"the cloud cannot be read: {e}: opsfix needs an administrator of a cloud that answers") from e
     session.write(_shown(found, key, columns, form))
+    return found
 
 
 def _shown(found: Mapping[str, Any], key: str, columns: Sequence[str], form: str) -> str:

@@ -56,8 +56,12 @@ output = click.option(
     envvar="OPSFIX_OUTPUT", help="Form of the result on stdout.",
 )
 
+_dry_run = click.option("--dry-run", is_flag=True, help="Change nothing anywhere; show the plan.")
+_workers = click.option("--workers", type=click.IntRange(1, 64), help="API calls in flight. [default: 8]")
+_yes = click.option("-y", "--yes", is_flag=True, help="Ask no question.")
+
 _changes = [
-    click.option("--dry-run", is_flag=True, help="Change nothing anywhere; show the plan."),
+    _dry_run,
     click.option("--commit", is_flag=True, help="Commit the guarded SQL for what the API cannot repair."),
     click.option("--older-than", type=Age(), default="15m", show_default=True, metavar="AGE",
                  help="Leave alone what changed less than this ago; 0s takes everything."),
@@ -65,8 +69,8 @@ _changes = [
                  help="You assert that HOST is off or cut from its storage (repeatable)."),
     click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True,
                  help="Refuse the run when there are more findings; 0 lifts it."),
-    click.option("--workers", type=click.IntRange(1, 64), help="API calls in flight. [default: 8]"),
-    click.option("-y", "--yes", is_flag=True, help="Ask no question."),
+    _workers,
+    _yes,
     output,
 ]
 
@@ -76,3 +80,5 @@ repairs = _all([
 ])
 #: For commands that destroy what is named.
 purges = _all(_changes)
+#: For commands that bring something to be as it is asked for, by API only.
+wishes = _all([_dry_run, _workers, _yes, output])

@@ -89,13 +89,13 @@ def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], opt
                 databases.read_only = True
         journal = journals.Journal(root, command.name, str(mode), [masked(a) for a in sys.argv[1:]], scene.cloud.identity)
         progress = Progress()
-        run = Run(command.subject, command.repairs, scene, mode, _recorders(journal), settings["workers"], progress,
+        run = Run(command.subject, command.repairs, scene, mode, recorders(journal), settings["workers"], progress,
                   staged=command.destroys)
         started = journals.now()
-        with _steady(run):
+        with steady(run):
             items = missing + _bounded(run, ids, options.limit, named=bool(targets))
             progress.end()
-            report = _report(journal, command.name, mode, started, items, run)
+            report = kept_report(journal, command.name, mode, started, items, run)
             session.write(render_report(report, options.output))
     return int(report.exit_code)
 
@@ -188,7 +188,7 @@ def _bounded(run: Run, ids: list[str], limit: int, *, named: bool) -> list[Item]
     return run.refuse(broken, f"{len(broken)} findings are more than --limit {limit}")
 
 
-def _report(journal: journals.Journal, command: str, mode: Mode, started: str, items: list[Item], run: Run) -> Report:
+def kept_report(journal: journals.Journal, command: str, mode: Mode, started: str, items: list[Item], run: Run) -> Report:
     """The report, which is also kept in the journal; a full disk must not swallow it."""
     report = Report(journal.run, command, mode, started, journals.now(), tuple(items), tuple(run.raised))
     try:
@@ -200,12 +200,13 @@ def _report(journal: journals.Journal, command: str, mode: Mode, started: str, i
     return report
 
 
-def _recorders(journal: journals.Journal) -> Callable[[str], Recorder]:
+def recorders(journal: journals.Journal) -> Callable[[str], Recorder]:
+    """Keeps each item's events in the journal, under the item's id."""
     return lambda item: lambda event, /, **data: journal.record(event, item=item, **data)
 
 
 @contextmanager
-def _steady(run: Run) -> Iterator[None]:
+def steady(run: Run) -> Iterator[None]:
     """The first Ctrl-C, SIGTERM or SIGHUP lets what was begun come to its end and the report be written; the second
     ends the process where it stands, which the journal survives."""
 

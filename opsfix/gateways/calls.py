@@ -78,6 +78,12 @@ def change(call: Callable[[], T]) -> T:
         raise CloudUnknown(f"an answer that is not of the known form ({type(e).__name__}: {e})") from e
 
 
+def answered(answer: Any) -> Any:
+    """The body of a raw answer; raises what the SDK raises for an error."""
+    sdk_errors.raise_from_response(answer)
+    return answer.json() if answer.content else None
+
+
 def read(call: Callable[[], T]) -> T:
     """Read, again when the answer was lost or the service was busy."""
     found: T = _READS(lambda: change(call))

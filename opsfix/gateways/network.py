@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from opsfix.gateways.calls import change, one, paged, read, time
+from opsfix.gateways.forwarding import Forwarding
 from opsfix.resources import Agent, FloatingIP, Port
 
 PAGE = 1000
 
 
-class Network:
+class Network(Forwarding):
     """See ports.Network."""
-
-    def __init__(self, proxy: Any):
-        self._proxy = proxy
 
     def port(self, port_id: str) -> Port | None:
         """See ports.Network."""
         return one(lambda: _port(self._proxy.get_port(port_id)))
 
-    def ports(self, *, device_id: str | None = None, host: str | None = None) -> Iterator[Port]:
+    def ports(
+        self, *, device_id: str | None = None, host: str | None = None, name: str | None = None,
+        network_id: str | None = None, ids: Sequence[str] | None = None, owners: Sequence[str] | None = None,
+    ) -> Iterator[Port]:
         """See ports.Network."""
-        asked = {"device_id": device_id, "binding_host_id": host}
+        asked = {
+            "device_id": device_id, "binding_host_id": host, "name": name, "network_id": network_id, "id": ids,
+            "device_owner": owners,
+        }
         query = {k: v for k, v in asked.items() if v is not None}
-        return paged(lambda: self._proxy.ports(limit=PAGE, **query), _port)
+        for port in paged(lambda: self._proxy.ports(limit=PAGE, **query), _port):
+            if name in (None, port.name):
+                yield port
 
     def floating_ips(self, port_id: str) -> list[FloatingIP]:
         """See ports.Network."""
@@ -95,6 +101,9 @@ def _port(p: Any) -> Port:
         host=p.binding_host_id or None,
         vif_type=p.binding_vif_type or None,
         addresses=tuple(f["ip_address"] for f in p.fixed_ips or []),
+        subnet_ids=tuple(f["subnet_id"] for f in p.fixed_ips or []),
+        enabled=p.is_admin_state_up is not False,
+        pairs=tuple(pair["ip_address"] for pair in p.allowed_address_pairs or []),
     )
 
 
