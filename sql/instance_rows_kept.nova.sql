@@ -5,7 +5,7 @@
 -- params: host = server.host, heartbeat = server.heartbeat, ended = rows.ended
 -- guard in sql: row.id is not none
 -- guard in sql: rows.guest is absent
--- guard in sql: rows.referenced is 0
+-- guard by api: rows.referenced is 0
 -- guard by api: rows.evacuated_from is no host
 -- guard by api: attachments.left is 0
 -- guard by api: ports.left is 0
@@ -85,6 +85,4 @@ WHERE instances.id = :row_id
     SELECT 1 FROM services AS s
     WHERE s.host = :host AND s.`binary` = 'nova-compute' AND s.deleted = 0
       AND s.last_seen_up > COALESCE(:heartbeat, '1970-01-01')
-  ))
-  AND NOT EXISTS (SELECT 1 FROM fixed_ips AS f WHERE f.instance_uuid = :server_id)
-  AND NOT EXISTS (SELECT 1 FROM consoles AS c WHERE c.instance_uuid = :server_id);
+  ));

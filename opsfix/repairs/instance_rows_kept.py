@@ -20,7 +20,6 @@ NO_COPY = is_(
 )
 NO_REFERENCE = is_(
     "rows.referenced", 0, "{rows_referenced} rows of fixed_ips or consoles still name it: they are of nova-network, look at them first",
-    in_sql=True,
 )
 NOTHING_LEFT = (is_("attachments.left", 0), is_("ports.left", 0), is_("allocation.held", False))
 

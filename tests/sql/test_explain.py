@@ -11,31 +11,30 @@ import sqlalchemy as sa
 
 from opsfix import sqlfile
 from opsfix.gateways.database import Database
-from tests.sql import cases
-from tests.sql.cases import cinder, glance, nova
+from tests.sql import cases, schema
+from tests.sql.cases import api, cinder, glance, servers
 from tests.sql.server import MariaDB
 from tests.sql.world import World
 
 RELEASES = ("yoga", "2026.2")
 ROWS = 4000
-#: Of these there are a few for each host; console tokens expire within minutes, and hosts that live forget theirs.
-SMALL = {"services", "compute_nodes", "console_auth_tokens", "aggregate_hosts", "host_mappings"}
+#: Of these there are a few for each host; console tokens expire within minutes, and hosts that live forget theirs; a
+#: build request is there for as long as its build.
+SMALL = {"services", "compute_nodes", "console_auth_tokens", "aggregate_hosts", "host_mappings", "build_requests"}
 #: Tables that grow with a cloud; services and cells are few.
 BIG = {
     "cinder": (
         "volumes", "volume_attachment", "attachment_specs", "volume_admin_metadata", "workers", "image_volume_cache_entries",
     ),
-    "nova": ("instances", "block_device_mapping", "migrations", "instance_system_metadata"),
-    "nova_api": (),
+    "nova": ("instances", *servers.SOFT, "tags", "share_mapping", "instance_actions", "instance_actions_events"),
+    "nova_api": ("instance_mappings", "request_specs", "instance_group_member"),
     "glance": glance.TABLES,
     "placement": ("allocations", "consumers"),
 }
 TABLES = {
     "cinder": (*cinder.TABLES, "image_volume_cache_entries"),
-    "nova": (*nova.TABLES, "instance_system_metadata", "compute_nodes", "console_auth_tokens"),
-    "nova_api": (
-        "cell_mappings", "build_requests", "request_specs", "host_mappings", "aggregates", "aggregate_hosts",
-    ),
+    "nova": (*servers.TABLES, "compute_nodes"),
+    "nova_api": (*api.TABLES, "host_mappings", "aggregates", "aggregate_hosts"),
     "glance": glance.TABLES,
     "placement": ("allocations", "consumers", "resource_providers"),
 }
@@ -51,7 +50,8 @@ def filled(mariadb: MariaDB, release: str, name: str) -> Database:
     service = sqlfile.load(name).database
     key = (release, service)
     if key not in FILLED:
-        url = mariadb.create_databases(release, {service: TABLES[service]})[service]
+        there = schema.tables(release, service)
+        url = mariadb.create_databases(release, {service: [t for t in TABLES[service] if t in there]})[service]
         fill(mariadb, url, service)
         FILLED[key] = Database(service, url, pool=1)
     return FILLED[key]
@@ -70,6 +70,8 @@ def fill(mariadb: MariaDB, url: str, service: str) -> None:
             multiply(mariadb, url, table, ["id", "volume_id", "attachment_id", "instance_uuid", "resource_id", "image_id"])
     if service == "nova":
         fill_nova(mariadb, url)
+    if service == "nova_api":
+        fill_nova_api(mariadb, url)
     if service == "placement":
         fill_placement(mariadb, url)
     if service == "glance":
@@ -77,8 +79,14 @@ def fill(mariadb: MariaDB, url: str, service: str) -> None:
     for number in range(20):
         if service in ("cinder", "nova"):
             mariadb.insert(url, "services", host=f"gpu-{number}", binary="nova-compute", topic=f"compute-{number}")
-    for table in BIG[service]:
+    for table in present(mariadb, url, service):
         mariadb.execute(url, f"ANALYZE TABLE {table}")
+
+
+def present(mariadb: MariaDB, url: str, service: str) -> list[str]:
+    """The big tables that the release has."""
+    there = {str(name) for row in mariadb.execute(url, "SHOW TABLES") for name in row.values()}
+    return [table for table in BIG[service] if table in there]
 
 
 def fill_nova(mariadb: MariaDB, url: str) -> None:
@@ -87,8 +95,28 @@ def fill_nova(mariadb: MariaDB, url: str) -> None:
     mariadb.insert(url, "block_device_mapping", instance_uuid="0", volume_id="0", attachment_id="0", uuid="0")
     mariadb.insert(url, "instance_system_metadata", instance_uuid="0", key="shelved_image_id", value="0")
     mariadb.insert(url, "migrations", instance_uuid="0", status="completed", uuid="0", source_compute="gpu-1")
-    for table in BIG["nova"]:
-        multiply(mariadb, url, table, ["uuid", "instance_uuid", "volume_id", "attachment_id", "host", "source_compute"])
+    mariadb.insert(url, "virtual_interfaces", instance_uuid="0", address="0", uuid="0")
+    mariadb.insert(url, "instance_id_mappings", uuid="0")
+    mariadb.insert(url, "tags", resource_id="0", tag="t")
+    action = mariadb.insert(url, "instance_actions", instance_uuid="0", action="create")
+    mariadb.insert(url, "instance_actions_events", action_id=action["id"], event="compute_terminate_instance")
+    tables = present(mariadb, url, "nova")
+    for table in tables:
+        if not mariadb.rows(url, table):
+            mariadb.insert(url, table, instance_uuid="0")
+    own = ["uuid", "instance_uuid", "volume_id", "attachment_id", "host", "source_compute", "resource_id", "address", "action_id"]
+    for table in tables:
+        multiply(mariadb, url, table, own)
+
+
+def fill_nova_api(mariadb: MariaDB, url: str) -> None:
+    """The same of what nova's API database keeps of a server."""
+    group = mariadb.insert(url, "instance_groups")
+    mariadb.insert(url, "instance_mappings", instance_uuid="0", project_id="p", queued_for_delete=0)
+    mariadb.insert(url, "request_specs", instance_uuid="0", spec="{}")
+    mariadb.insert(url, "instance_group_member", instance_uuid="0", group_id=group["id"])
+    for table in BIG["nova_api"]:
+        multiply(mariadb, url, table, ["instance_uuid"])
 
 
 def fill_placement(mariadb: MariaDB, url: str) -> None:
@@ -132,13 +160,15 @@ PARAMETERS: dict[str, Any] = {
     "provider_id": "17", "consumer_id": "17", "node_id": 17, "node_uuid": "17", "seen": "2024-02-29 23:59:58",
     "service_id": 17, "service_uuid": "17", "report_count": 17, "aggregate_id": 17, "cell_id": "17",
     "service_host": "gpu-1@lvm", "service_binary": "cinder-volume", "providers": PAGE[:10], "names": PAGE[:10],
+    "row_id": 17, "vm_state": "active", "task_state": None, "updated_at": "2024-02-29 23:59:58", "unlocked": 0, "ended": 0,
+    "actions": [17, 18], "hosts": PAGE[:10], "request_id": 17, "created_at": "2024-02-29 23:59:58", "cell": "17",
     "image_id": "17", "image_status": "active", "image_name": "17", "image_ids": PAGE[:10],
 }
 
 
-def statements(name: str) -> Iterator[str]:
+def statements(database: Database, name: str) -> Iterator[str]:
     """All that the file makes opsfix send: its statements, and the queries for the rows' images."""
-    for statement in sqlfile.load(name).statements:
+    for statement in database._present(sqlfile.load(name)).statements:
         yield statement.text
         if statement.changes:
             yield statement.image
@@ -148,7 +178,7 @@ def statements(name: str) -> Iterator[str]:
 def plans(database: Database, name: str, values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each line of each statement's plan, the table by its name instead of its alias."""
     with database.session() as connection:
-        for text in statements(name):
+        for text in statements(database, name):
             names = dict(re.findall(r"\b(?:FROM|JOIN) (\w+) AS (\w+)", text))
             tables = {alias: table for table, alias in names.items()}
             wanted = {p: values[p] for p in re.findall(r"(?<!:):(\w+)", text)}

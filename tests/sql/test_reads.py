@@ -11,7 +11,7 @@ import pytest
 
 from opsfix import sqlfile
 from tests.sql import schema
-from tests.sql.cases import cinder, compute_reads, glance, nova
+from tests.sql.cases import cinder, compute_reads, glance, nova, server_reads
 from tests.sql.cases.cinder import attachment, volume
 from tests.sql.cases.glance import DELETED, IMAGE, OTHER_IMAGE, image, location
 from tests.sql.cases.nova import CONNECTED, OTHER_SERVER, SERVER, VOLUME, mapping, server, service
@@ -314,7 +314,10 @@ def image_cache(w: World) -> list[Row]:
 CELLS = ("cell_mappings",)
 BUILDS = ("build_requests", "request_specs")
 CASES = {
-    **{name: {v: Read(*case) for v, case in variants.items()} for name, variants in compute_reads.CASES.items()},
+    **{
+        name: {v: Read(*case) for v, case in variants.items()}
+        for name, variants in (compute_reads.CASES | server_reads.CASES).items()
+    },
     "read_attachments_live.cinder": {"": Read(cinder.TABLES, attachments_live)},
     "read_attachments_mapped.nova": {"": Read(nova.TABLES, attachments_mapped)},
     "read_attachment_page.cinder": {"": Read(cinder.TABLES, attachment_page, ordered=True)},

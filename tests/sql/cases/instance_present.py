@@ -95,7 +95,7 @@ CASE = Case(
         Flip("deleted meanwhile", ROW, lambda w: w.change("server", deleted=w["server"]["id"], deleted_at=LONG_AGO)),
         Flip("no row", ROW, named(row_id=None)),
         Flip("another row", ROW, lambda w: w.params.update(row_id=w["other"]["id"])),
-        Flip("another server", ROW, named(server_id=OTHER_SERVER)),
+        *(Flip(f"server {s}", ROW, named(server_id=s)) for s in (OTHER_SERVER, "none")),
         Flip("restarted meanwhile", None, meanwhile("server", vm_state="active")),
         Flip("no state any more", None, meanwhile("server", vm_state=None)),
         Flip("another task", None, meanwhile("server", task_state="rebooting")),
