@@ -264,7 +264,9 @@ def _able(agent: Agent, kind: str) -> bool:
 
 def _volume_service_facts(case: HostCase) -> dict[str, Any]:
     row = case.volume_rows[0] if case.volume_rows else None
-    enabled = tuple((s.binary, s.host) for s in case.volume_services if s.status != "disabled")
+    # of two rows of one service cinder's call reaches one: what it disabled there is all that it can do
+    reached = {(s.binary, s.host) for s in case.volume_services if s.status == "disabled"}
+    enabled = tuple(sorted({(s.binary, s.host) for s in case.volume_services} - reached))
     return {
         "volume_services.count": max(len(case.volume_services), len(case.volume_rows or ())),
         "volume_services.enabled": len(enabled),
