@@ -69,10 +69,12 @@ def dump_arguments(path: str, database: str, *, one_a_line: bool = False, tables
     """The options after that of the option file; the same ones make the same text of the same rows."""
     arguments = [
         "--single-transaction", "--quick", "--skip-lock-tables", "--add-locks", "--comments", "--dump-date",
-        "--routines", "--events", "--triggers", "--hex-blob", "--no-tablespaces", "--default-character-set=utf8mb4",
+        "--hex-blob", "--no-tablespaces", "--default-character-set=utf8mb4",
         "--net-buffer-length=1046528", "--max-allowed-packet=1G", "--verbose",
         "--skip-extended-insert" if one_a_line else "--extended-insert",
     ]
+    if database != "mysql":  # whose tables hold every database's
+        arguments += ["--routines", "--events", "--triggers"]
     if not is_of_mariadb(path):
         arguments += ["--set-gtid-purged=OFF", "--column-statistics=0"]
     arguments += [f"--ignore-table={name}" for name in NO_DATA if name.startswith(f"{database}.")]

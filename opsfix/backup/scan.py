@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,15 +97,15 @@ class Scan:
         return b""
 
     def _line(self, line: bytes) -> None:
-        if line.startswith(_MARK):
-            self.whole = True
-        elif line not in (b"\n", b"--\n"):
-            self.whole = False
+        if line in (b"\n", b"--\n"):
+            return
+        self.whole = line.startswith(_MARK)
+        announced, self._announced = self._announced, b""
         if found := _STRUCTURE.match(line):
             self._named(found[1])
         elif found := _DATA.match(line):
             self._announced = found[1]
-        elif (found := _LOCK.match(line)) and found[1] == self._announced:
+        elif (found := _LOCK.match(line)) and found[1] == announced:
             self._table, self._hash = self._named(found[1]), hashlib.sha1(usedforsecurity=False)
 
     def _named(self, quoted: bytes) -> Table:
@@ -127,3 +127,23 @@ class Scan:
         self._table.digest = self._hash.hexdigest()
         self._table = None
         return lines[end + len(_DATA_END):]
+
+
+_INSERT = re.compile(rb"INSERT INTO `((?:[^`]|``)*)` VALUES ?")
+
+
+def rows_in(lines: Iterable[bytes], kind: str) -> Iterator[tuple[str, bytes]]:
+    """Table and text of each row of a dump, its parentheses included; ``kind`` is a key of COUNTS."""
+    table = ""
+    for line in lines:
+        if found := _INSERT.match(line):
+            table = found[1].replace(b"``", b"`").decode(errors="surrogateescape")
+            rest = line[found.end():]
+            if kind == "tuple":
+                yield from ((table, row) for row in _TUPLE.findall(rest))
+            elif kind == "insert":
+                yield table, rest.rstrip(b";\n")
+        elif kind == "line" and table and line.startswith(b"("):
+            yield table, line[:-2]
+        else:
+            table = ""

@@ -146,8 +146,7 @@ class Store:
     def begin(self, started: datetime) -> tuple[str, Path]:
         """A new name and the dotted directory to work in."""
         base = f"{started:%Y%m%dT%H%M%SZ}"
-        names = set(self.names())
-        name = next(n for n in (base, *(f"{base}-{i}" for i in range(2, 10_000))) if n not in names)
+        name = next(n for n in (base, *(f"{base}-{i}" for i in range(2, 10_000))) if not os.path.lexists(self.root / n))
         part = self.root / f".{name}.part"
         try:
             part.mkdir(mode=0o700)
@@ -159,9 +158,8 @@ class Store:
         """Seal the directory, read it back, and give it its name. Raises BackupError when what is read is not what was
         written."""
         try:
-            _write(part / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
-            sums = {d["file"]: d["sha256"] for d in manifest["databases"]} | {MANIFEST: sha256(part / MANIFEST)}
-            _write(part / SUMS, "".join(f"{digest}  {file}\n" for file, digest in sorted(sums.items())))
+            _write(part / MANIFEST, f"{json.dumps(manifest, indent=1)}\n".encode())
+            _write(part / SUMS, _sums(part, {d["file"]: d["sha256"] for d in manifest["databases"]}))
             _sync(part)
         except OSError as e:
             raise BackupError(f"the backup cannot be finished in {self.root}: {e.strerror}") from None
@@ -169,8 +167,11 @@ class Store:
         damage = made.damage or read_back(made)
         if damage:
             raise BackupError(f"what was read back is not what was written: {damage}")
-        part.rename(self.root / name)
-        _sync(self.root)
+        try:
+            part.rename(self.root / name)
+            _sync(self.root)
+        except OSError as e:
+            raise BackupError(f"the backup cannot be given its name in {self.root}: {e.strerror}") from None
         self._remember(name)
         return Backup(self.root / name, manifest)
 
@@ -211,7 +212,7 @@ class Store:
         """Note that a backup was read whole; that is for speed alone, so a failure is none."""
         known = {n: stamp for n, stamp in self._memory().items() if n in self.names()} | {name: _stamp(self.root / name)}
         with suppress(OSError):
-            _write(self.root / f"{_CHECKED}.part", json.dumps(known))
+            _write(self.root / f"{_CHECKED}.part", json.dumps(known).encode())
             (self.root / f"{_CHECKED}.part").rename(self.root / _CHECKED)
 
 
@@ -268,17 +269,21 @@ def _misshapen(path: Path, manifest: Mapping[str, Any]) -> str | None:
 def read_back(backup: Backup) -> str | None:
     """Read every file of a backup and compare it with both lists of hashes; what is wrong, None when nothing is."""
     try:
-        lines = (backup.path / SUMS).read_text(encoding="utf-8").splitlines()
-        sums = {file: digest for digest, _, file in (line.partition("  ") for line in lines)}
         wanted = {str(d["file"]): str(d["sha256"]) for d in backup.databases}
-        if sums.keys() != wanted.keys() | {MANIFEST} or any(sums[file] != digest for file, digest in wanted.items()):
-            return f"{SUMS} and {MANIFEST} do not agree"
-        for file in (MANIFEST, *wanted):
-            if sha256(backup.path / file) != sums[file]:
+        if (backup.path / SUMS).read_bytes() != _sums(backup.path, wanted):
+            return f"{SUMS} and {MANIFEST} do not agree: one of them is not what was written"
+        for file, digest in wanted.items():
+            if sha256(backup.path / file) != digest:
                 return f"{file} is not what was written: its hash differs"
-    except (OSError, UnicodeDecodeError) as e:
-        return f"it cannot be read: {getattr(e, 'strerror', None) or 'not text'}"
+    except OSError as e:
+        return f"it cannot be read: {e.strerror}"
     return None
+
+
+def _sums(path: Path, digests: Mapping[str, str]) -> bytes:
+    """The list of hashes, the manifest's with those that it holds, in the form of sha256sum."""
+    every = {**digests, MANIFEST: sha256(path / MANIFEST)}
+    return "".join(f"{digest}  {file}\n" for file, digest in sorted(every.items())).encode()
 
 
 def sha256(path: Path) -> str:
@@ -299,10 +304,10 @@ def _stamp(path: Path) -> list[list[Any]]:
     return found
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
 

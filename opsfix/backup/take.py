@@ -153,10 +153,11 @@ def _dump_all(
     with ExitStack() as held:
         dumps: list[tuple[Target, Dump]] = []
         servers = []
+        taken: set[str] = set()
         for number, target in enumerate(targets):
             if options.desync:
                 held.enter_context(target.server.desynced())
-            own = [_start(part, target, database, options, number) for database in target.databases]
+            own = [_start(part / file, target, database, options) for database, file in _files(target, number, taken).items()]
             for dump in own:
                 held.callback(dump.end)
             seconds, position = _moment(target, own, options)
@@ -170,12 +171,18 @@ def _dump_all(
         return servers, [_entry(target, dump, done[id(dump)], warn) for target, dump in dumps]
 
 
-def _start(part: Path, target: Target, database: str, options: Options, number: int) -> Dump:
-    """A dump that waits at its gate. The file is named for the database; on a second server with one of that name, for
-    both."""
-    path = part / f"{_file_name(database)}.sql.zst"
-    if path.exists():
-        path = part / f"{_file_name(database)}@{number + 1}.sql.zst"
+def _files(target: Target, number: int, taken: set[str]) -> dict[str, str]:
+    """The file of each database: named for it, or for it and its server when an earlier server has one of that name."""
+    found = {}
+    for database in target.databases:
+        stem = _file_name(database)
+        found[database] = f"{stem}.sql.zst" if stem not in taken else f"{stem}@{number + 1}.sql.zst"
+        taken.add(stem)
+    return found
+
+
+def _start(path: Path, target: Target, database: str, options: Options) -> Dump:
+    """A dump that waits at its gate."""
     account = target.databases[database][1].account
     return Dump(account, database, path, one_a_line=options.one_a_line, mariadb=target.server.is_mariadb)
 

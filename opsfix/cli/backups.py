@@ -7,6 +7,7 @@ from typing import Any
 
 from opsfix.backup.nightly import Night
 from opsfix.backup.store import Backup
+from opsfix.backup.verify import Verdict
 from opsfix.render import flat, structured, table
 
 
@@ -76,3 +77,14 @@ def _database(d: Mapping[str, Any]) -> dict[str, Any]:
         "tables": len(d["tables"]), "rows": d.get("rows"), "bytes": d.get("bytes"), "dump_bytes": d.get("dump_bytes"),
         "alembic_heads": d.get("alembic_heads", []), "release": d.get("release"),
     }
+
+
+def render_verdicts(verdicts: Sequence[Verdict], directory: str, by: str, output: str) -> str:
+    """``db verify``."""
+    rows = [
+        {"backup": v.backup, "database": v.database, "result": "damaged" if v.wrong else "good", "rows": v.rows, "reason": v.wrong or ""}
+        for v in verdicts
+    ]
+    whole = {"schema": "opsfix.db-verify/1", "directory": directory, "by": by, "backups": rows}
+    columns = ("backup", "database", "result", "rows", "reason") if by == "restore" else ("backup", "result", "reason")
+    return shown(rows, columns, output, whole)

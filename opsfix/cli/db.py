@@ -107,6 +107,78 @@ def list_(ctx: click.Context, /, backup_dir: str | None, output: str) -> None:
     session.write(render_list(store.every(), str(store.root), output))
 
 
+@group.command(epilog="""\b
+Examples:
+  opsfix db verify                                  every backup, every byte
+  opsfix db verify 20261121T021000Z
+  opsfix db verify --restore --jobs 4               the newest: load it, compare each table""")
+@click.argument("backups", nargs=-1, metavar="[BACKUP]...")
+@directory
+@click.option("--restore", is_flag=True, help="Load it into a private scratch server and compare each table; the newest by default.")
+@click.option("--scratch", type=click.Path(file_okay=False, exists=True), metavar="DIR",
+              help="Where the scratch server keeps its files. [default: TMPDIR, else /var/tmp]")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Databases loaded at a time.")
+@options.output
+@click.pass_context
+def verify(
+    ctx: click.Context, /, backups: tuple[str, ...], backup_dir: str | None, restore: bool, scratch: str | None, jobs: int, output: str,
+) -> None:  # fmt: skip
+    """Prove that backups are what was written, by their hashes or by loading one. Exits 4 when one is not."""
+    from opsfix.backup import verify as proving
+    from opsfix.backup.programs import scratch_place
+    from opsfix.cli.backups import render_verdicts
+
+    _, store = _begin(ctx, backup_dir)
+    with _stoppable():
+        if restore:
+            base = Path(scratch) if scratch else scratch_place()
+            names = backups or (None,)
+            verdicts = [v for name in names for v in proving.by_restore(store, name, base, jobs, session.warn)]
+        else:
+            verdicts = proving.by_hash(store, backups)
+    session.write(render_verdicts(verdicts, str(store.root), "restore" if restore else "hash", output))
+    ctx.exit(4 if any(v.wrong for v in verdicts) else 0)
+
+
+@group.command(epilog="""\b
+Examples:
+  opsfix db restore 20261121T021000Z --as nova=nova_check --as cinder=cinder_check
+  opsfix db restore latest --table nova.instances --as nova=nova_look
+  opsfix db restore latest --where-instance 7a7ff3d6-3e3a-4155-9fcd-15d0a9c8b0fd >then.sql
+  opsfix db restore latest --defaults-file /root/standby.cnf      another server
+  opsfix db restore latest --database nova --overwrite            its services are stopped""")
+@click.argument("backup", metavar="BACKUP")
+@directory
+@click.option("--database", "databases", multiple=True, metavar="NAME", help="Only this one (repeatable). Without it all but mysql.")
+@click.option("--as", "names", multiple=True, metavar="NAME=OTHER", help="Restore a database under another name (repeatable).")
+@click.option("--table", "tables", multiple=True, metavar="DATABASE.TABLE", help="Only this table (repeatable).")
+@click.option("--where-instance", metavar="UUID", help="Restore nothing: print each row that holds this id, as an INSERT.")
+@account
+@click.option("--overwrite", is_flag=True, help="Replace databases that have tables; refused while anything uses them.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Databases loaded at a time.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would go where.")
+@click.option("-y", "--yes", is_flag=True, help="Ask no question.")
+@options.output
+@click.pass_context
+def restore(
+    ctx: click.Context, /, backup: str, backup_dir: str | None, databases: tuple[str, ...], names: tuple[str, ...],
+    tables: tuple[str, ...], where_instance: str | None, defaults_file: str | None, overwrite: bool, jobs: int,
+    dry_run: bool, yes: bool, output: str,
+) -> None:  # fmt: skip
+    """Put a backup (or the latest) back, on the servers that are configured or the one that --defaults-file names.
+
+    Databases that have tables are left alone unless --overwrite is given and nothing uses them. What was loaded is
+    read back and compared with the backup. A run that was cut off goes on where it was when it is repeated.
+    """
+    from opsfix.cli.restoring import Asked, look_back, put_back
+
+    settings, store = _begin(ctx, backup_dir)
+    asked = Asked(databases, names, tables, _account(defaults_file), overwrite, jobs, dry_run, yes)
+    with _stoppable():
+        code = look_back(store, backup, asked, where_instance) if where_instance else put_back(settings, store, backup, asked, output)
+    ctx.exit(code)
+
+
 def _begin(ctx: click.Context, backup_dir: str | None) -> tuple[Settings, Store]:
     from opsfix.backup.store import Store
 

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from opsfix import sqlfile
 from opsfix.config import SERVICE_FILES, Settings
 from opsfix.errors import ConfigError, GuardError
 from opsfix.gateways.database import Database, connect, connect_url, engine, shown
@@ -23,7 +24,7 @@ from opsfix.gateways.transaction import code, words
 #: "Access denied; you need ... privilege" in its kinds.
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1370, 1698})
 _WAITED = frozenset({1205, 3024, 4031})
-_LINE = re.compile(r"\s*(?P<key>[\w-]+)\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|[^#]*)")
+_LINE = re.compile(r"\s*(?P<key>[\w-]+)\s*=\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^#]*)")
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,37 @@ class Server:
         )
         return {k: str(v) for k, v in rows[0].items()} if rows else None
 
+    def create_database(self, database: str, created_as: Mapping[str, str] | None) -> None:
+        """Make an empty database with the character set and collation given."""
+        settings = dict(created_as or {"charset": "utf8mb4"})
+        if any(not re.fullmatch(r"\w+", value) for value in settings.values()):
+            raise ConfigError(f"the character set of {database} is not one: {settings}")
+        collation = f" COLLATE {settings['collation']}" if "collation" in settings else ""
+        with self._session() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {quoted(database)} CHARACTER SET {settings['charset']}{collation}")
+
+    def drop_database(self, database: str) -> None:
+        """Remove a database and all that is in it."""
+        with self._session() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {quoted(database)}")
+
+    def sessions_in(self, database: str) -> int:
+        """How many other sessions use the database now."""
+        rows = self.rows(
+            "SELECT COUNT(*) AS n FROM information_schema.PROCESSLIST WHERE DB = :database AND ID <> CONNECTION_ID()",
+            {"database": database},
+        )
+        return int(rows[0]["n"])
+
+    def heartbeat_age(self, service: str, database: str) -> int | None:
+        """Seconds since the newest heartbeat of a service's database; None when it has none."""
+        text = sqlfile.load(f"read_heartbeats.{service}").statements[0].text
+        with self._session() as connection:
+            connection.exec_driver_sql(f"USE {quoted(database)}")
+            seen = [row.seen for row in connection.execute(sa.text(text)) if row.seen]
+            now = connection.exec_driver_sql("SELECT UTC_TIMESTAMP()").scalar()
+        return int((now - max(seen)).total_seconds()) if seen and now else None
+
     @contextmanager
     def desynced(self) -> Iterator[None]:
         """Let a Galera node fall behind without slowing the cluster."""
@@ -313,6 +345,11 @@ def _position(connection: sa.Connection) -> dict[str, Any]:
             for row in connection.exec_driver_sql(text).all():
                 found |= dict(zip(names or (row[0],), row if names else row[1:], strict=False))
     return {k: v for k, v in found.items() if v not in ("", None)}
+
+
+def quoted(name: str) -> str:
+    """A name as an identifier in a statement of the server's own language, in which names cannot be parameters."""
+    return "`{}`".format(name.replace("`", "``").replace("%", "%%"))
 
 
 def _sessions(connection: sa.Connection) -> Counter[str]:
