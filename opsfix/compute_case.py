@@ -49,12 +49,14 @@ class Consumer:
 
 @dataclass(frozen=True)
 class Compute:
-    """nova's part. ``rows`` are its services rows, live ones only in ``cells``; None where no database is configured."""
+    """nova's part. ``rows`` are its services rows, None where no database is configured; ``cells`` have the host now;
+    ``twin``: another cell than the chosen one has a host of this name, so only what is the chosen cell's was read."""
 
     services: tuple[Service, ...]
     rows: tuple[Row, ...] | None
     nodes: tuple[Node, ...]
     cells: tuple[str, ...]
+    twin: bool
     servers: tuple[str, ...]
     migrations: tuple[Migration, ...]
     aggregates: tuple[Aggregate, ...]
@@ -94,7 +96,7 @@ def read_case(scene: Scene, host: str, cell: str | None, remembered: Iterable[No
     listed = scene.cloud.compute_services()
     cells_up = all(s.state != "unknown" for s in listed)
     compute = _compute(scene, host, cell, [s for s in listed if s.binary == "nova-compute" and s.host == host])
-    twin = len(compute.cells) > 1
+    twin = compute.twin
     nodes = {n.uuid: n for n in (*remembered, *compute.nodes)}
     providers = _providers(scene, host, tuple(nodes.values()), by_name=not twin)
     consumers, uncounted = _consumers(scene, host, providers, compute.migrations) if cells_up else ((), 0)
@@ -129,14 +131,14 @@ def _compute(scene: Scene, host: str, cell: str | None, services: list[Service])
         cells = tuple(s.uuid or "" for s in services)
     else:
         cells = tuple(sorted({r["cell"] for r in rows if not r["deleted"]} | {n.cell or "" for n in nodes if n.live}))
-    shared = len(cells) > 1
-    if shared and cell in cells and rows is not None:
+    shared = len(cells) > 1 or (cell is not None and rows is not None and bool(set(cells) - {cell}))
+    if shared and cell is not None and rows is not None:
         rows = tuple(r for r in rows if r["cell"] == cell)
         nodes = tuple(n for n in nodes if n.cell == cell)
         tokens = tuple(t for t in tokens if t["cell"] == cell)
         services = [s for s in services if s.uuid in {r["uuid"] for r in rows}]
     return Compute(
-        services=tuple(services), rows=rows, nodes=nodes, cells=cells,
+        services=tuple(services), rows=rows, nodes=nodes, cells=cells, twin=shared,
         servers=_servers(scene, host, cell if shared else None),
         migrations=tuple(scene.cloud.hosts.migrations(host)),
         aggregates=() if shared else tuple(a for a in scene.cloud.hosts.aggregates() if host in a.hosts),

@@ -130,8 +130,8 @@ def facts_of(case: HostCase, scene: Scene, cell: str | None) -> dict[str, Any]:
         "compute.id": case.host,
         "compute.cells_up": case.cells_up,
         "compute.cells": len(compute.cells),
-        "compute.cell_chosen": len(compute.cells) < 2 or (compute.rows is not None and cell in compute.cells),
-        "compute.twin": len(compute.cells) > 1,
+        "compute.cell_chosen": _cell_chosen(case, scene, cell),
+        "compute.twin": compute.twin,
         "compute.state": state,
         "compute.dated": seen is not None or fenced,
         "compute.changed_at": seen.isoformat() if seen else None,
@@ -154,6 +154,13 @@ def facts_of(case: HostCase, scene: Scene, cell: str | None) -> dict[str, Any]:
         "identities": (),
     }
     return facts | _service_facts(case) | _placement_facts(case) | _agent_facts(case) | _volume_service_facts(case)
+
+
+def _cell_chosen(case: HostCase, scene: Scene, cell: str | None) -> bool:
+    """Whether it is certain which cell's host is meant."""
+    if cell is None:
+        return len(case.compute.cells) < 2
+    return case.compute.rows is not None and scene.databases is not None and cell in scene.databases.cell_names()
 
 
 def _some(names: Iterable[str]) -> str:

@@ -263,7 +263,7 @@ def test_a_network_nodes_routers_and_networks_move(fresh: Lab) -> None:
 
     ran = purge(fresh, "net-02", "--older-than", "0s")
 
-    assert (ran.code, ran.item("net-02")["finding"], ran.item("net-02")["by"]) == (0, "compute-agent-left", "api"), ran.out
+    assert (ran.code, ran.item("net-02")["finding"], ran.item("net-02")["by"]) == (0, "compute-host-dead", "api"), ran.out
     assert {a.id for a in network.agents()} == {i for i, a in agents.items() if a.host != "net-02"}
     assert {r.id for r in network.agent_hosted_routers(l3["net-01"])} == routers
     assert {n.id for n in network.dhcp_agent_hosting_networks(dhcp["net-01"])} == networks
