@@ -220,10 +220,7 @@ class OpenStackCloud:
 
     def migrations(self, server_id: str) -> list[Migration]:
         """See ports.Cloud."""
-        return read(lambda: [
-            Migration(int(m.id), server_id, str(m.status), m.migration_type, m.uuid, m.source_compute, m.dest_compute)
-            for m in self._sdk.compute.migrations(server_id=server_id, limit=PAGE)
-        ])
+        return self.hosts.migrations_of(server_id)
 
     def compute_services(self) -> list[Service]:
         """See ports.Cloud."""

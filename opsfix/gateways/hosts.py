@@ -53,12 +53,15 @@ class Hosts:
 
     def migrations(self, host: str) -> Iterator[Migration]:
         """See ports.Hosts."""
-        pages = paged(
-            lambda: self._pages(self._compute, "/os-migrations", "migrations", MIGRATIONS, "uuid", host=host), lambda m: m
-        )
-        return (
-            Migration(int(m["id"]), m["instance_uuid"], str(m["status"]), m.get("migration_type"), m["uuid"])
-            for m in pages if host in (m["source_compute"], m["dest_compute"])
+        return (_migration(m) for m in self._migrations(host=host) if host in (m["source_compute"], m["dest_compute"]))
+
+    def migrations_of(self, server_id: str) -> list[Migration]:
+        """Those of one server: the SDK pages them by id, which nova refuses from the second page on."""
+        return read(lambda: [_migration(m) for m in self._migrations(instance_uuid=server_id)])
+
+    def _migrations(self, **query: Any) -> Iterator[dict[str, Any]]:
+        return paged(
+            lambda: self._pages(self._compute, "/os-migrations", "migrations", MIGRATIONS, "uuid", **query), lambda m: m
         )
 
     def aggregates(self) -> list[Aggregate]:
@@ -103,3 +106,7 @@ class Hosts:
         """See ports.Hosts."""
         body = {"binary": binary, "host": host, "disabled_reason": REASON}
         change(lambda: self._send(self._block_storage, "put", "/os-services/disable-log-reason", body))
+
+
+def _migration(m: dict[str, Any]) -> Migration:
+    return Migration(int(m["id"]), m["instance_uuid"], str(m["status"]), m.get("migration_type"), m["uuid"])
