@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from opsfix.compute_case import Consumer, HostCase, Node, latest, read_case, utc
+from opsfix.errors import UsageError
 from opsfix.guards import Unread
 from opsfix.resources import Agent
 from opsfix.scene import Scene
@@ -70,7 +71,11 @@ class Computes:
         if self._cell is None or scene.databases is None or not scene.has("nova_api"):
             return self._cell
         cells = scene.databases.read("read_cells.nova_api", {})
-        return next((str(c["uuid"]) for c in cells if self._cell in (c["uuid"], c["name"])), self._cell)
+        found = [str(c["uuid"]) for c in cells if self._cell in (c["uuid"], c["name"])]
+        if len(found) != 1:
+            known = ", ".join(sorted(f"{c['name']} ({c['uuid']})" for c in cells))
+            raise UsageError(f"{len(found)} cells of nova are called {self._cell!r}: there are {known}")
+        return found[0]
 
     def _watch(self, case: HostCase) -> dict[str, Any]:
         """Compare with the first look. Without nova's database the time that nova shows also moves by what opsfix itself

@@ -15,8 +15,16 @@ from opsfix.config import Settings, Value
 from opsfix.errors import ConfigError, GuardError, LockedError
 from opsfix.gateways import opening
 from opsfix.gateways.database import Database, Databases
-from opsfix.gateways.opening import cloud_lock, filled, open_databases, prove_images, prove_live
-from opsfix.resources import Image, Service
+from opsfix.gateways.opening import (
+    cloud_lock,
+    filled,
+    open_databases,
+    prove_aggregates,
+    prove_images,
+    prove_live,
+    prove_providers,
+)
+from opsfix.resources import Aggregate, Image, Provider, Service
 from tests.sql import cases
 from tests.sql.server import MariaDB, database_name
 from tests.sql.world import Recorder
@@ -170,6 +178,34 @@ def test_a_glance_database_must_have_the_images_that_the_api_shows_as_new(mariad
             prove_images(databases, [shown("a", NOON), shown(unknown, NOON)])
     with pytest.raises(GuardError, match=r"lists no image"):
         prove_images(databases, [])
+    databases.dispose()
+
+
+def test_a_placement_database_must_have_every_provider_as_new_as_the_api_shows_it(mariadb: MariaDB) -> None:
+    url = mariadb.databases("2026.2", {"placement": ["resource_providers"]})["placement"]
+    databases = Databases({"placement": Database("placement", url, pool=1)}, {})
+    mariadb.insert(url, "resource_providers", uuid="a", name="gpu-1", generation=7)
+    mariadb.insert(url, "resource_providers", uuid="new", name="gpu-2", generation=0)
+    prove_providers(databases, [])
+    prove_providers(databases, [Provider("a", "gpu-1", 7), Provider("a", "gpu-1", 6), Provider("new", "gpu-2", 0)])
+    with pytest.raises(GuardError, match=r"provider gpu-1 has generation 8, in the database 7"):
+        prove_providers(databases, [Provider("a", "gpu-1", 8)])
+    with pytest.raises(GuardError, match=r"not the one behind the API.*gpu-3 has generation 0, in the database none"):
+        prove_providers(databases, [Provider("a", "gpu-1", 7), Provider("b", "gpu-3", 0)])
+    databases.dispose()
+
+
+def test_a_nova_api_database_must_have_the_aggregates_that_the_api_shows(mariadb: MariaDB) -> None:
+    url = mariadb.databases("2026.2", {"nova_api": ["aggregates", "aggregate_hosts"]})["nova_api"]
+    databases = Databases({"nova_api": Database("nova_api", url, pool=1)}, {})
+    number = mariadb.insert(url, "aggregates", name="a")["id"]
+    empty = mariadb.insert(url, "aggregates", name="empty")["id"]
+    mariadb.insert(url, "aggregate_hosts", aggregate_id=number, host="gpu-1")
+    prove_aggregates(databases, [])
+    prove_aggregates(databases, [Aggregate(number, "a", ("gpu-1",)), Aggregate(empty, "empty")])
+    for other in (Aggregate(number, "a"), Aggregate(number, "a", ("GPU-1",)), Aggregate(empty, "e", ("gpu-1",)), Aggregate(99, "n")):
+        with pytest.raises(GuardError, match=r"not the one behind the API"):
+            prove_aggregates(databases, [other])
     databases.dispose()
 
 
