@@ -145,6 +145,8 @@ class Images:
 
 def _already(record: Record) -> str:
     when = f" at {record.deleted_at:%Y-%m-%d %H:%M:%S} UTC" if record.deleted_at else ""
+    if record.referenced:
+        return f"it was deleted{when}, and its table still names {record.referenced} places where its data may be: look there"
     return f"it was deleted{when}, and nothing is left to do"
 
 

@@ -63,6 +63,6 @@ def _cells(settings: Settings) -> str:
 def _same(cloud: OpenStackCloud, settings: Settings) -> str:
     computes, volumes = cloud.compute_services(), cloud.volume_services()
     prove_live(_opened(settings, "cinder", "nova_api", "nova"), computes, volumes)
-    if settings.database("glance"):
-        prove_images(_opened(settings, "glance"), cloud.images.newest(10))
+    if settings.database("glance") and (newest := cloud.images.newest(10)):
+        prove_images(_opened(settings, "glance"), newest)
     return "the databases are those behind the API"

@@ -119,7 +119,8 @@ class Lab:
         for name, process in self.processes().items():
             if not process["alive"]:
                 self._lab("revive", name, timeout=120)
-        for name in ("gpu-01", "gpu-02", "gpu-03", "cinder-01", "cinder-02", "glance"):
+        control = Path(self.environ["LAB_DIR"]) / "control"
+        for name in {path.name.split(".")[0] for kind in ("hold", "fail") for path in (control / kind).glob("*")}:
             self._lab("release", name)
         wait_until(lambda: not self.down(), 60, "every host up")
 

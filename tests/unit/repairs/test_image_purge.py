@@ -65,6 +65,12 @@ def test_the_database_finds_one_that_was_deleted_meanwhile(cloud: ImageCloud) ->
     assert "it was deleted at" in item.reason
 
 
+def test_a_row_that_was_deleted_by_hand_is_not_called_done(cloud: ImageCloud) -> None:
+    image = cloud.add_image(deleted=True)
+    with unchanged(cloud):
+        assert "1 places where its data may be" in purge(cloud, image, Mode.COMMIT).reason
+
+
 # what may still be sent
 
 
