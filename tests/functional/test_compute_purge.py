@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -142,9 +141,27 @@ def fresh(lab: Lab) -> Iterator[Lab]:
     lab.reset()
 
 
-def test_what_lives_or_is_needed_is_refused(fresh: Lab) -> None:
+def _check_list(lab: Lab, nowhere: Path) -> None:
+    """The dead host is the only one; without databases as much is known of servers."""
+    whole = lab.run("compute", "list", "-o", "json")
+    [down] = lab.run("compute", "list", "--dead", "-o", "json").report["computes"]
+    assert (whole.code, whole.report["schema"]) == (0, "opsfix.compute-list/1")
+    assert [(c["host"], c["cell"], c["nodes"]) for c in whole.report["computes"]] == [
+        (h, "cell1", [h]) for h in ("gpu-01", "gpu-02", HOST)
+    ]
+    assert (down["host"], down["state"], down["status"], down["servers"]) == (HOST, "down", "enabled", 1)
+    assert down["providers"] == [provider(lab)]
+    assert down["heartbeat_age"] >= 4
+    without = lab.run("compute", "list", "-o", "json", OPSFIX_SERVICES_CONF_DIR=str(nowhere))
+    assert [(c["host"], c["servers"]) for c in without.report["computes"]] == [
+        (c["host"], c["servers"]) for c in whole.report["computes"]
+    ]
+
+
+def test_what_lives_or_is_needed_is_listed_and_refused(fresh: Lab, tmp_path: Path) -> None:
     made = fresh.broken("dead-host", HOST)
     [server] = made["servers"]
+    _check_list(fresh, tmp_path)
     before = others(fresh, "nobody")
 
     assert "less than --older-than ago" in reason(purge(fresh, HOST))
@@ -268,22 +285,3 @@ def test_a_network_nodes_routers_and_networks_move(fresh: Lab) -> None:
     assert {r.id for r in network.agent_hosted_routers(l3["net-01"])} == routers
     assert {n.id for n in network.dhcp_agent_hosting_networks(dhcp["net-01"])} == networks
     assert others(fresh, "net-02") == before
-
-
-def test_the_list_names_the_dead(fresh: Lab) -> None:
-    dead(fresh, HOST)
-
-    whole = fresh.run("compute", "list", "-o", "json")
-    [down] = fresh.run("compute", "list", "--dead", "-o", "json").report["computes"]
-
-    assert (whole.code, whole.report["schema"]) == (0, "opsfix.compute-list/1")
-    assert [(c["host"], c["cell"], c["nodes"]) for c in whole.report["computes"]] == [
-        (h, "cell1", [h]) for h in ("gpu-01", "gpu-02", HOST)
-    ]
-    assert sum(c["servers"] for c in whole.report["computes"]) == 1
-    assert (down["host"], down["state"], down["status"], down["providers"]) == (HOST, "down", "enabled", [provider(fresh)])
-    assert down["heartbeat_age"] >= 4
-    without = fresh.run("compute", "list", "-o", "json", OPSFIX_SERVICES_CONF_DIR=os.devnull)
-    assert [(c["host"], c["servers"]) for c in without.report["computes"]] == [
-        (c["host"], c["servers"]) for c in whole.report["computes"]
-    ]
