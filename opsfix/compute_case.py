@@ -162,8 +162,7 @@ def _nodes(scene: Scene, host: str) -> tuple[Node, ...]:
     if rows is None:
         return tuple(Node(h.uuid, h.name) for h in scene.cloud.hosts.hypervisors() if h.host == host)
     names = sorted({str(r["name"]) for r in rows})
-    now = _rows(scene, "read_nodes_named.nova", names=names) or () if names else ()
-    taken = {r["name"] for r in now if r["host"] != host}
+    taken = _foreign(scene, host, names) if names else set()
     return tuple(
         Node(r["uuid"], r["name"], not r["deleted"], bool(r["mapped"]), r["id"], r["cell"], r["updated_at"])
         for r in rows if not r["deleted"] or r["name"] not in taken
@@ -173,25 +172,27 @@ def _nodes(scene: Scene, host: str) -> tuple[Node, ...]:
 def _providers(scene: Scene, host: str, nodes: tuple[Node, ...], *, by_name: bool) -> tuple[Provider, ...]:
     """The providers of the host's nodes with all below them, children first.
 
-    A provider is a node's by its uuid, or by its exact name where no other host has a node of that name.
+    A provider is a node's by its uuid or its exact name, unless another host has a node of that name now.
     """
     placement = scene.cloud.placement
     uuids = {n.uuid for n in nodes}
     names = {n.name for n in nodes} | {host} if by_name else {n.name for n in nodes}
     listed = [p for n in sorted(names) for p in placement.providers(name=n)] if len(names) <= FEW else placement.providers()
-    roots = [p for p in listed if p.uuid in uuids or (by_name and p.name in names and p.name not in _foreign(scene, host, p))]
+    mine = [p for p in listed if p.uuid in uuids or (by_name and p.name in names)]
+    foreign = _foreign(scene, host, sorted({p.name for p in mine})) if mine else set()
+    roots = [p for p in mine if p.name not in foreign]
     found: dict[str, Provider] = {}
     for root in roots:
         found |= {p.uuid: p for p in _below(root, placement.providers(tree=root.uuid))}
     return tuple(reversed(found.values()))
 
 
-def _foreign(scene: Scene, host: str, provider: Provider) -> set[str]:
-    """The provider's name where a node of another host has it."""
-    rows = _rows(scene, "read_nodes_named.nova", names=[provider.name])
+def _foreign(scene: Scene, host: str, names: list[str]) -> set[str]:
+    """Those of the names that live nodes of other hosts have."""
+    rows = _rows(scene, "read_nodes_named.nova", names=names)
     if rows is None:
-        return {h.name for h in scene.cloud.hosts.hypervisors() if h.name == provider.name and h.host != host}
-    return {str(r["name"]) for r in rows if r["name"] == provider.name and r["host"] != host}
+        return {h.name for h in scene.cloud.hosts.hypervisors() if h.host != host}
+    return {str(r["name"]) for r in rows if r["host"] != host}
 
 
 def _below(root: Provider, tree: list[Provider]) -> list[Provider]:

@@ -126,6 +126,21 @@ def test_ironic_nodes_all_go_and_those_that_moved_stay(cloud: HostCloud) -> None
     assert not any(uuid.startswith("ironic") for uuid in cloud.tree)
 
 
+def test_a_node_that_another_host_takes_over_in_the_middle_keeps_its_provider(cloud: HostCloud) -> None:
+    moved = replace(cloud.nodes[0], uuid="ironic", name="ironic")
+    cloud.nodes.append(moved)
+    cloud.add_provider("ironic", "ironic")
+
+    def rebalance(what: str) -> None:
+        if what == "delete_compute":
+            cloud.nodes.remove(moved)
+            cloud.nodes.append(replace(moved, host="gpu-10"))
+
+    cloud.before = rebalance
+    assert purge(cloud).outcome is Outcome.REPAIRED
+    assert "ironic" in cloud.tree
+
+
 def test_a_provider_that_nova_left_is_deleted_children_first(cloud: HostCloud) -> None:
     cloud.services.pop(0)
     cloud.add_provider("child", "gpu-1_pci_0", parent="node-0")
