@@ -100,6 +100,10 @@ class Dump:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
+    def waits(self) -> bool:
+        """Whether it is at its gate."""
+        return self._gated.waits()
+
     def open(self) -> None:
         """Let it connect."""
         self._gated.open(option_text(self.account))

@@ -108,6 +108,14 @@ class Gated:
         finally:
             os.close(inner)
 
+    def waits(self) -> bool:
+        """Whether it has got as far as its gate, as far as can be seen: it sleeps."""
+        try:
+            state = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2][:1]
+        except OSError:
+            return True
+        return state in ("S", "Z")
+
     def open(self, text: bytes) -> None:
         """Give it its option file."""
         try:

@@ -26,6 +26,8 @@ from opsfix.releases import release_of
 
 #: Seconds for all dumps of a server to begin their transactions once commits are held back.
 HELD = 10.0
+#: Seconds for the programs to get to their gates before; they only cost commits time when they are late.
+READY = 2.0
 #: What a dump takes on the disk of what the server says its rows take, when nothing better is known.
 FIRST_GUESS = 0.35
 #: Room for growth over the last backup, and for what else writes to that disk.
@@ -53,11 +55,11 @@ class Target:
 
     server: Server
     databases: dict[str, tuple[str, Server]] = field(default_factory=dict)
-    tables: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
+    tables: dict[str, dict[str, tuple[str, int, int]]] = field(default_factory=dict)
 
     def size(self, database: str) -> int:
         """Bytes of a database's rows, by the server's estimate."""
-        return sum(size for _, size in self.tables[database].values())
+        return sum(size for _, size, _ in self.tables[database].values())
 
 
 def survey(places: Sequence[Place], options: Options, warn: Warn) -> list[Target]:
@@ -76,7 +78,7 @@ def survey(places: Sequence[Place], options: Options, warn: Warn) -> list[Target
             else:
                 raise ConfigError(f"{seen} sees no table in {database}, which {service} is configured to use")
         for database, tables in target.tables.items():
-            loose = sorted(n for n, (engine, _) in tables.items() if engine not in ("InnoDB", "ROCKSDB", "None", "VIEW"))
+            loose = sorted(n for n, (engine, *_) in tables.items() if engine not in ("InnoDB", "ROCKSDB", "None", "VIEW"))
             if loose and database != "mysql":
                 warn(f"warning: tables of {database} without transactions are copied after the moment: {', '.join(loose)}")
     return targets
@@ -197,6 +199,9 @@ def _moment(target: Target, dumps: Sequence[Dump], options: Options) -> tuple[fl
         for dump in dumps:
             dump.open()
         return None, {}
+    deadline = time.monotonic() + READY
+    while not all(dump.waits() for dump in dumps) and time.monotonic() < deadline:
+        time.sleep(0.002)
     with target.server.still(options.lock_wait) as moment:
         for dump in dumps:
             dump.open()

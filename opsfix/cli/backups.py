@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opsfix.backup.nightly import Night
+from opsfix.backup.status import Status
 from opsfix.backup.store import Backup
 from opsfix.backup.verify import Verdict
 from opsfix.render import flat, structured, table
@@ -88,3 +89,18 @@ def render_verdicts(verdicts: Sequence[Verdict], directory: str, by: str, output
     whole = {"schema": "opsfix.db-verify/1", "directory": directory, "by": by, "backups": rows}
     columns = ("backup", "database", "result", "rows", "reason") if by == "restore" else ("backup", "result", "reason")
     return shown(rows, columns, output, whole)
+
+
+def render_status(status: Status, code: int, output: str) -> str:
+    """``db status``: what was looked at, what needs a person, and the tables that grow."""
+    rows = [
+        {"server": s.server, "what": s.what, "value": s.value, "result": "look" if s.look else "ok", "reason": s.look or ""}
+        for s in status.seen
+    ]
+    tables = sorted(status.tables, key=lambda t: -int(t["bytes"]))
+    whole = {"schema": "opsfix.db-status/1", "exit_code": code, "checks": rows, "databases": status.databases, "tables": tables}
+    columns = ("server", "what", "value", "result", "reason")
+    if output != "table":
+        return shown(rows, columns, output, whole)
+    grown = [{**t, "bytes": size(int(t["bytes"]))} for t in tables[:12]]
+    return f"{table(rows, columns)}\n{table(grown, ('database', 'table', 'rows_estimated', 'bytes'))}" if grown else table(rows, columns)

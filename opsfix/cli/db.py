@@ -179,6 +179,27 @@ def restore(
     ctx.exit(code)
 
 
+@group.command(epilog="""\b
+Examples:
+  opsfix db status
+  opsfix db status --defaults-file /root/.my.cnf -o json""")
+@directory
+@account
+@options.output
+@click.pass_context
+def status(ctx: click.Context, /, backup_dir: str | None, defaults_file: str | None, output: str) -> None:
+    """Show how the database servers are. Exits 4 when a person has to do something, 7 when one cannot be reached."""
+    from opsfix.backup import status as looking
+    from opsfix.backup.nightly import configured
+    from opsfix.cli.backups import render_status
+
+    settings, store = _begin(ctx, backup_dir)
+    found = looking.look(configured(settings, _account(defaults_file)), store)
+    code = 7 if found.unreachable else 4 if any(s.look for s in found.seen) else 0
+    session.write(render_status(found, code, output))
+    ctx.exit(code)
+
+
 def _begin(ctx: click.Context, backup_dir: str | None) -> tuple[Settings, Store]:
     from opsfix.backup.store import Store
 

@@ -215,16 +215,36 @@ class Server:
             return False
         return True
 
-    def tables(self, database: str) -> dict[str, tuple[str, int]]:
-        """The tables of a database, each with its engine and, by the server's estimate, the bytes of its rows.
+    def tables(self, database: str) -> dict[str, tuple[str, int, int]]:
+        """The tables of a database, each with its engine and, by the server's estimate, the bytes and number of its rows.
 
         Views and sequences are left out.
         """
         rows = self.rows(
-            "SELECT TABLE_NAME AS name, ENGINE AS engine, DATA_LENGTH AS bytes FROM information_schema.TABLES"
+            "SELECT TABLE_NAME AS name, ENGINE AS engine, DATA_LENGTH AS bytes, TABLE_ROWS AS n FROM information_schema.TABLES"
             " WHERE TABLE_SCHEMA = :database AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')", {"database": database},
         )
-        return {str(r["name"]): (str(r["engine"]), int(r["bytes"] or 0)) for r in rows}
+        return {str(r["name"]): (str(r["engine"]), int(r["bytes"] or 0), int(r["n"] or 0)) for r in rows}
+
+    def status(self, *patterns: str) -> dict[str, str]:
+        """Status variables whose names fit one of the patterns."""
+        found: dict[str, str] = {}
+        for pattern in patterns:
+            rows = self.rows("SHOW GLOBAL STATUS LIKE :pattern", {"pattern": pattern})
+            found |= {str(r["Variable_name"]): str(r["Value"]) for r in rows}
+        return found
+
+    def heads(self, database: str) -> list[str]:
+        """The alembic heads of a service's database."""
+        with self._session() as connection:
+            connection.exec_driver_sql(f"USE {quoted(database)}")
+            return [str(head) for head in connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars()]
+
+    def count(self, name: str, database: str) -> int:
+        """The number that a read of sql/ answers, asked in a database."""
+        with self._session() as connection:
+            connection.exec_driver_sql(f"USE {quoted(database)}")
+            return int(connection.execute(sa.text(sqlfile.load(name).statements[0].text)).scalar_one())
 
     def created_as(self, database: str) -> dict[str, str] | None:
         """A database's character set and collation, None when it does not exist or cannot be seen."""

@@ -25,6 +25,7 @@ SMALL = {"services", "compute_nodes", "console_auth_tokens", "aggregate_hosts", 
 BIG = {
     "cinder": (
         "volumes", "volume_attachment", "attachment_specs", "volume_admin_metadata", "workers", "image_volume_cache_entries",
+        "reservations",
     ),
     "nova": ("instances", *servers.SOFT, "tags", "share_mapping", "instance_actions", "instance_actions_events"),
     "nova_api": ("instance_mappings", "request_specs", "instance_group_member"),
@@ -32,7 +33,7 @@ BIG = {
     "placement": ("allocations", "consumers"),
 }
 TABLES = {
-    "cinder": (*cinder.TABLES, "image_volume_cache_entries"),
+    "cinder": (*cinder.TABLES, "image_volume_cache_entries", "reservations"),
     "nova": (*servers.TABLES, "compute_nodes"),
     "nova_api": (*api.TABLES, "host_mappings", "aggregates", "aggregate_hosts"),
     "glance": glance.TABLES,
@@ -64,6 +65,7 @@ def fill(mariadb: MariaDB, url: str, service: str) -> None:
         mariadb.insert(url, "volume_attachment", id="0", volume_id="0", instance_uuid="0", attach_status="attached")
         mariadb.insert(url, "attachment_specs", attachment_id="0", key="k", value="v")
         mariadb.insert(url, "volume_admin_metadata", volume_id="0", key="attached_mode", value="rw")
+        mariadb.insert(url, "reservations", uuid="0", expire="2024-02-29 23:59:58", resource="volumes")
         mariadb.insert(url, "workers", resource_type="Volume", resource_id="0", status="creating")
         mariadb.insert(url, "image_volume_cache_entries", image_id="0", volume_id="0")
         for table in BIG["cinder"]:

@@ -311,9 +311,24 @@ def image_cache(w: World) -> list[Row]:
     return [{"volume_id": "a"}, {"volume_id": "b"}]
 
 
+def archivable(w: World) -> list[Row]:
+    server(w, "alive", SERVER, "gpu-1")
+    for number in range(3):
+        server(w, f"deleted {number}", f"{OTHER_SERVER[:-1]}{number}", "gpu-1", deleted=100 + number)
+    return [{"waiting": 3}]
+
+
+def purgeable(w: World) -> list[Row]:
+    for number in range(5):
+        w.add(f"reservation {number}", "reservations", expire=LONG_AGO, deleted=int(number < 2))
+    return [{"waiting": 2}]
+
+
 CELLS = ("cell_mappings",)
 BUILDS = ("build_requests", "request_specs")
 CASES = {
+    "read_archivable.nova": {"": Read(("instances",), archivable)},
+    "read_purgeable.cinder": {"": Read(("reservations",), purgeable)},
     **{
         name: {v: Read(*case) for v, case in variants.items()}
         for name, variants in (compute_reads.CASES | server_reads.CASES).items()
