@@ -51,8 +51,10 @@ class Cloud(Protocol):
     def server(self, server_id: str) -> Server | None:
         """One server, None when nova answers 404."""
 
-    def servers(self, *, name: str | None = None, host: str | None = None, node: str | None = None) -> Iterator[Server]:
-        """Every project's servers, page by page: all, or those with exactly this name, host or hypervisor.
+    def servers(
+        self, *, name: str | None = None, host: str | None = None, node: str | None = None, project: str | None = None
+    ) -> Iterator[Server]:
+        """Every project's servers, page by page: all, or those with exactly this name, host or hypervisor, or of a project.
 
         Raises CloudUnknown when a cell's part is missing.
         """
@@ -221,6 +223,9 @@ class Network(Protocol):
     ) -> Iterator[Port]:
         """Every project's ports, page by page: all, or those of a device, bound to a host, of exactly this name, of a
         network, with one of these ids (at most 100), or with one of these device_owners."""
+
+    def ports_of(self, device_ids: Sequence[str]) -> Iterator[Port]:
+        """Every port of these devices (at most 100), page by page: ids, network and addresses only."""
 
     def floating_ips(self, port_id: str) -> list[FloatingIP]:
         """The floating IPs that a port has as such."""

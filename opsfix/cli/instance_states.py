@@ -96,4 +96,30 @@ def restore(ctx: click.Context, /, servers: tuple[str, ...], output: str, **give
     ctx.exit(run_repair(ctx, command, servers, Options(output=output, **given)))
 
 
-COMMANDS: tuple[click.Command, ...] = (reset_state, recover, restore)
+@click.command(epilog="""\
+\b
+Examples:
+  opsfix instance ips                          every server and its addresses, as neutron has them
+  opsfix instance ips --host gpu-07 -o csv     those of a host
+  opsfix instance ips --from-db -o value       as nova remembers them; neutron is not asked""")
+@click.option("--from-db", is_flag=True, help="Read nova's info caches in every cell instead.")
+@click.option("--project", metavar="ID", help="Only servers of this project.")
+@click.option("--host", metavar="HOST", help="Only servers on this compute host.")
+@options.output
+@click.pass_context
+def ips(ctx: click.Context, /, from_db: bool, project: str | None, host: str | None, output: str) -> None:
+    """List every server with every address of every port, fixed and floating.
+
+    Servers that are deleted, soft-deleted ones included, are left out. A ? is a server of which nova remembers nothing.
+    """
+    from opsfix.cli.streaming import Form, run_stream
+    from opsfix.instance_ips import COLUMNS, SCHEMA, by_api, by_database, flattened
+
+    form = Form(SCHEMA, "servers", COLUMNS, flattened)
+    if from_db:
+        run_stream(ctx, lambda _, tables: by_database(tables, project=project, host=host), form, output, DATABASES)
+    else:
+        run_stream(ctx, lambda cloud, _: by_api(cloud, project=project, host=host), form, output)
+
+
+COMMANDS: tuple[click.Command, ...] = (reset_state, recover, restore, ips)

@@ -176,11 +176,14 @@ class OpenStackCloud:
         """See ports.Cloud."""
         return one(lambda: _server(self._body("compute", f"/servers/{server_id}", {})["server"]))
 
-    def servers(self, *, name: str | None = None, host: str | None = None, node: str | None = None) -> Iterator[Server]:
+    def servers(
+        self, *, name: str | None = None, host: str | None = None, node: str | None = None, project: str | None = None
+    ) -> Iterator[Server]:
         """See ports.Cloud. nova takes a name and a node for a regular expression, and compares without regard to case."""
-        asked = {"name": _plain(name), "host": host, "node": _plain(node)}
+        asked = {"name": _plain(name), "host": host, "node": _plain(node), "project_id": project}
         for server in self._answered(**asked):
-            if name in (None, server.name) and host in (None, server.host) and node in (None, server.node):
+            told = (name in (None, server.name), host in (None, server.host), node in (None, server.node))
+            if all(told) and project in (None, server.project_id):
                 yield server
 
     def newest_server(self) -> str | None:

@@ -33,6 +33,13 @@ class Network(Forwarding):
             if name in (None, port.name):
                 yield port
 
+    def ports_of(self, device_ids: Sequence[str]) -> Iterator[Port]:
+        """See ports.Network. Only what a list of addresses shows: neutron answers twice as fast."""
+        asked = {"device_id": device_ids, "fields": ["id", "device_id", "network_id", "fixed_ips"]}
+        return paged(lambda: self._listed("/ports", "ports", **asked), lambda p: Port(
+            p["id"], "", "", p["device_id"], "", p["network_id"], "", addresses=tuple(f["ip_address"] for f in p["fixed_ips"])
+        ))
+
     def floating_ips(self, port_id: str) -> list[FloatingIP]:
         """See ports.Network."""
         return read(lambda: [

@@ -59,11 +59,14 @@ class FakeCloud(Builder):
         row = self.world.servers.get(server_id)
         return self._read("server", lambda: None if row is None or row.deleted else self._server(row))
 
-    def servers(self, *, name: str | None = None, host: str | None = None, node: str | None = None) -> Iterator[Server]:
+    def servers(
+        self, *, name: str | None = None, host: str | None = None, node: str | None = None, project: str | None = None
+    ) -> Iterator[Server]:
         """See ports.Cloud."""
         rows = [
             s for s in self.world.servers.values()
             if not s.deleted and name in (None, s.name) and host in (None, s.host) and node in (None, s.host)
+            and project in (None, s.project_id)
         ]
         for server in self._read("servers", lambda: [self._server(s) for s in rows]):
             if not server.answered:

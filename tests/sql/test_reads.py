@@ -324,6 +324,36 @@ def purgeable(w: World) -> list[Row]:
     return [{"waiting": 2}]
 
 
+def servers_unsettled(w: World) -> list[Row]:
+    for name, values in {
+        "in error": {"vm_state": "error"}, "building": {"vm_state": "building", "task_state": None},
+        "busy": {"task_state": "powering-on"}, "without state": {"vm_state": None, "task_state": "scheduling"},
+    }.items():
+        server(w, name, name, "gpu-1", **values)
+        server(w, f"{name}, deleted", f"{name}, deleted", "gpu-1", deleted=9, **values)
+    for state in ("active", "stopped", "soft-delete", "shelved_offloaded", "resized", None):
+        server(w, f"rests {state}", f"rests {state}", "gpu-1", vm_state=state)
+    w.params = {}
+    return [{"uuid": name} for name in ("in error", "building", "busy", "without state")]
+
+
+def server_ips(w: World) -> list[Row]:
+    names = {"b": "two", "c": None, "d": "three", "f": "four"}
+    for uuid, name in {"a": "before", **names, "g": "after"}.items():
+        server(w, uuid, uuid, "gpu-1", display_name=name, project_id="p")
+    server(w, "e", "e", "gpu-1", deleted=9)
+    server(w, "e2", "e2", "gpu-1", vm_state="soft-delete")
+    w.change("c", vm_state=None)
+    for uuid in ("b", "c"):
+        w.add(f"cache of {uuid}", "instance_info_caches", instance_uuid=uuid, network_info=f"[{uuid}]")
+    w.add("old cache", "instance_info_caches", instance_uuid="d", network_info="[old]", deleted=1)
+    w.params = {"after": "a", "page": 4}
+    return [
+        {"uuid": u, "display_name": n, "project_id": "p", "host": "gpu-1", "network_info": {"b": "[b]", "c": "[c]"}.get(u)}
+        for u, n in names.items()
+    ]
+
+
 CELLS = ("cell_mappings",)
 BUILDS = ("build_requests", "request_specs")
 CASES = {
@@ -350,6 +380,8 @@ CASES = {
     "read_heartbeats.nova": {"": Read(nova.TABLES, nova_heartbeats)},
     "read_mapping_page.nova": {"": Read(nova.TABLES, mapping_page, ordered=True)},
     "read_server_live.nova": {"": Read(nova.TABLES, server_live)},
+    "read_server_ips.nova": {"": Read(("instances", "instance_info_caches"), server_ips, ordered=True)},
+    "read_servers_unsettled.nova": {"": Read(nova.TABLES, servers_unsettled)},
     "read_volume_candidates.cinder": {"": Read(cinder.TABLES, candidates)},
     "read_volume_mappings.nova": {"": Read(nova.TABLES, mappings)},
     "read_volume.cinder": {
