@@ -171,7 +171,8 @@ class Lab:
         """The services' database URLs from their own files."""
         etc = Path(self.environ["OPSFIX_SERVICES_CONF_DIR"])
         found = {}
-        files = {"cinder": "cinder/cinder.conf", "nova": "nova/nova.conf", "glance": "glance/glance-api.conf"}
+        files = {"cinder": "cinder/cinder.conf", "nova": "nova/nova.conf", "glance": "glance/glance-api.conf",
+                 "neutron": "neutron/neutron.conf"}
         for name, file in files.items():
             lines = (etc / file).read_text().splitlines()
             found[name] = make_url(next(
