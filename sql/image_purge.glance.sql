@@ -4,8 +4,8 @@
 -- params: image_id = image.id, image_status = image.status
 -- guard in sql: image.live is True
 -- guard in sql: image.waits is False
--- guard in sql: image.protected is False
 -- guard in sql: locations.referenced is 0
+-- guard in sql: image.protected is False
 -- guard by api: image.shown is True
 -- guard by api: image.moved is False
 -- guard by api: cells.up is True

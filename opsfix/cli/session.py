@@ -55,7 +55,7 @@ def _logging(given: dict[str, Any]) -> None:
         level = max(level, logging.ERROR) if not given["verbose"] else level
     handler.setFormatter(_Masked("%(asctime)s %(levelname)s %(name)s %(message)s"))
     for name in ("keystoneauth", "cinderclient", "novaclient"):  # they log bodies, which hold connection data
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
 

@@ -75,10 +75,14 @@ class OpenStackCloud:
             "2.89", session=self._sdk.session, endpoint_override=self._sdk.compute.get_endpoint()
         )
 
+    def _proxy(self, service: str) -> Any:
+        """The SDK's side of a service, which it asks for its versions right away; raises CloudUnknown for one that is dead."""
+        return read(lambda: getattr(self._sdk, service))
+
     @cached_property
     def placement(self) -> Placement:
         """See ports.Cloud."""
-        return Placement(self._sdk.placement)
+        return Placement(self._proxy("placement"))
 
     @cached_property
     def hosts(self) -> Hosts:
@@ -88,12 +92,12 @@ class OpenStackCloud:
     @cached_property
     def network(self) -> Network:
         """See ports.Cloud."""
-        return Network(self._sdk.network)
+        return Network(self._proxy("network"))
 
     @cached_property
     def images(self) -> Images:
         """See ports.Cloud."""
-        return Images(self._sdk.image)
+        return Images(self._proxy("image"))
 
     @cached_property
     def power(self) -> Power:

@@ -26,6 +26,6 @@ REPAIR = Repair(
     fixed_when=(is_("image.gone", True, "glance still has it ({image_status})"),),
     fallback=Fallback(
         "image_purge.glance",
-        (LIVE, NOT_WAITING, UNPROTECTED, NO_DATA, SHOWN, *UNUSED, is_("cached.count", 0)),
+        (LIVE, NOT_WAITING, NO_DATA, UNPROTECTED, SHOWN, *UNUSED, is_("cached.count", 0)),
     ),
 )

@@ -261,6 +261,7 @@ def test_what_the_store_refuses_is_not_orphaned(images: Images) -> None:
     images.assert_refused(ran, image, "refused by the service (HTTP 403", "a store may still have its data (1 locations)")
     assert images.row(image) == {"status": "active", "deleted": 0}
     assert images.api.get(f"/images/{image}").json()["protected"] is True
+    images.assert_gone(images.purge(image, "--unprotect"), image)
 
 
 def test_no_answer_leads_to_no_sql(images: Images) -> None:
