@@ -7,7 +7,7 @@ from opsfix.gateways.database import Databases
 from opsfix.gateways.opening import prove_aggregates, prove_images, prove_live, prove_mappings, prove_providers
 from opsfix.resources import Service
 
-#: Images that must be in glance's database as the API shows them.
+#: Images that must be in glance's database as the API shows them, servers that nova's must know.
 NEWEST = 10
 
 
@@ -27,5 +27,5 @@ def prove(
             prove_providers(databases, cloud.placement.providers())
         if aggregates and "nova_api" in names:
             prove_aggregates(databases, cloud.hosts.aggregates())
-            prove_mappings(databases, cloud.newest_server())
+            prove_mappings(databases, cloud.newest_servers(NEWEST))
     return computes, volumes

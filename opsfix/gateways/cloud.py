@@ -190,15 +190,13 @@ class OpenStackCloud:
             if all(told) and project in (None, server.project_id):
                 yield server
 
-    def newest_server(self) -> str | None:
-        """The id of the server that was made last, of a deleted one where there is no other; None where there is none."""
-
-        def listed(deleted: str) -> list[str]:
-            query = {"all_tenants": "True", "limit": 1, "deleted": deleted, "sort_key": "created_at", "sort_dir": "desc"}
-            return [str(s["id"]) for s in self._body("compute", "/servers", query)["servers"]]
-
-        found = read(lambda: listed("False") or listed("True"))
-        return found[0] if found else None
+    def newest_servers(self, count: int) -> list[str]:
+        """The ids of the servers that were made last, so many of those that live and of those that are deleted."""
+        asked = {"all_tenants": "True", "limit": count, "sort_key": "created_at", "sort_dir": "desc"}
+        return [
+            str(s["id"]) for deleted in ("False", "True")
+            for s in read(lambda deleted=deleted: self._body("compute", "/servers", asked | {"deleted": deleted}))["servers"]  # type: ignore[misc]
+        ]
 
     def servers_of(self, image_id: str) -> Iterator[Server]:
         """See ports.Cloud."""

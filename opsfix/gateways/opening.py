@@ -175,19 +175,18 @@ def prove_aggregates(databases: Databases, listed: Sequence[Aggregate]) -> None:
             )
 
 
-def prove_mappings(databases: Databases, newest: str | None) -> None:
-    """Refuse a nova_api database that does not map the server that was made last, given by its id: an older copy does not
-    know it. A cloud that never had a server maps none."""
-    if newest is None:
-        return
+def prove_mappings(databases: Databases, newest: Sequence[str]) -> None:
+    """Refuse a nova_api database that does not know most of the servers that were made last, given by their ids: an older
+    copy does not. Most, for one that has lost its mapping may be what shall be repaired. A cloud that never had a server
+    has none to know."""
     try:
-        mapped = databases.read("read_mapped.nova_api", {"server_id": newest})
+        known = databases.read("read_mapped.nova_api", {"server_ids": list(newest)}) if newest else []
     except DatabaseUnknown as e:
         raise ConfigError(f"the database {e}") from None
-    if not mapped:
+    if newest and len({r["instance_uuid"] for r in known}) * 2 <= len(newest):
         raise GuardError(
-            f"the database of nova_api is not the one behind the API: it does not map server {newest}, which was made"
-            " last: correct its connection, see 'opsfix config show'"
+            f"the database of nova_api is not the one behind the API: of the {len(newest)} servers that were made last, it"
+            f" knows {len(known)}: correct its connection, see 'opsfix config show'"
         )
 
 

@@ -177,9 +177,7 @@ def test_a_build_and_a_resize_under_way_are_refused(site: Site) -> None:
 
 def test_a_server_that_no_host_took_and_a_request_that_no_cell_took(site: Site) -> None:
     buried = site.lab.broken("server-error-never")["servers"][0]
-    request = "5e4e4000-0000-4000-8000-00000000000a"
-    site.sql("nova_api", "INSERT INTO build_requests (created_at, project_id, instance_uuid, instance)"
-             " VALUES (UTC_TIMESTAMP(), 'p', %s, '{}')", request)
+    request = site.request()
     assert purge(site, buried).code == 0
     assert site.end_of(buried) == PURGED
     assert purge(site, request).code == 3

@@ -56,10 +56,12 @@ def mapped_nowhere(w: World) -> list[Row]:
 
 
 def proof(w: World) -> list[Row]:
-    """That it is mapped at all."""
+    """Those that are mapped or requested, each once."""
     api.seed(w, queued=0)
-    w.params = {"server_id": SERVER}
-    return [{"instance_uuid": SERVER}]
+    api.request(w, "request", SERVER)
+    api.request(w, "requested only", "requested only")
+    w.params = {"server_ids": [SERVER, "requested only", "unknown"]}
+    return [{"instance_uuid": SERVER}, {"instance_uuid": "requested only"}]
 
 
 def request(w: World) -> list[Row]:
