@@ -19,6 +19,8 @@ from opsfix.subject import Look
 
 #: Seconds between two heartbeats of nova and cinder (report_interval).
 PERIOD = 10.0
+#: Begins the key of a heartbeat that an API shows which also moves when a service is changed.
+SHOWN = "shown "
 #: L3 agents in these modes serve what runs on their own host: their routers cannot be moved.
 LOCAL = ("dvr", "dvr_no_external")
 
@@ -78,15 +80,14 @@ class Computes:
         return found[0]
 
     def _watch(self, case: HostCase) -> dict[str, Any]:
-        """Compare with the first look. Without nova's database the time that nova shows also moves by what opsfix itself
-        does to the service, so it counts only until the watch is over."""
+        """Compare with the first look. The times that the APIs of nova and cinder show also move by what opsfix itself does
+        to a service, so they count only until the watch is over; those of the databases count to the end."""
         now = beats(case)
         with self._lock:
             watch = self._watched.setdefault(case.host, Watch(now, time.monotonic()))
             watch.nodes |= {n.uuid: n for n in case.compute.nodes}
-            recorded = case.compute.rows is not None and case.volume_rows is not None
-            if recorded or not watch.passed:
-                watch.stirs = watch.stirs or any(watch.beats.get(key) != beat for key, beat in now.items())
+            counted = {key: beat for key, beat in now.items() if not (watch.passed and key.startswith(SHOWN))}
+            watch.stirs = watch.stirs or any(watch.beats.get(key) != beat for key, beat in counted.items())
             watch.passed = watch.passed or (not watch.stirs and time.monotonic() - watch.since >= self.period)
             return {"compute.watched": watch.passed, "compute.stirs": watch.stirs}
 
@@ -103,12 +104,12 @@ def beats(case: HostCase) -> dict[str, Any]:
     compute = case.compute
     found: dict[str, Any] = {f"agent {a.id}": a.heartbeat for a in case.agents}
     if compute.rows is None:
-        found |= {f"nova-compute {s.uuid}": s.updated_at for s in compute.services}
+        found |= {f"{SHOWN}nova-compute {s.uuid}": s.updated_at for s in compute.services}
     else:
         found |= {f"nova-compute {r['uuid']}": (r["report_count"], r["last_seen_up"]) for r in compute.rows if not r["deleted"]}
         found |= {f"node {n.uuid}": n.updated_at for n in compute.nodes if n.live}
     if case.volume_rows is None:
-        found |= {f"{s.binary} {s.host}": s.updated_at for s in case.volume_services}
+        found |= {f"{SHOWN}{s.binary} {s.host}": s.updated_at for s in case.volume_services}
     else:
         found |= {f"cinder {r['id']}": (r["report_count"], r["updated_at"]) for r in case.volume_rows}
     return found

@@ -240,6 +240,15 @@ def test_a_host_that_stirs_while_it_is_watched_is_refused(cloud: HostCloud, fenc
     assert "reported while it was watched" in item.reason
 
 
+def test_a_host_that_reports_after_the_watch_is_noticed_in_the_database(cloud: HostCloud) -> None:
+    row = {"id": 1, "uuid": "service-0", "host": GPU, "cell": "cell1", "deleted": 0, "last_seen_up": NAIVE, "report_count": 3}
+    rows = HostRows({"read_host_services.nova": [row]}, configured=("nova_api", "nova"))
+    cloud.before = lambda what: row.update(report_count=4) if what == "force_down" else None
+    item = purge(cloud, rows=rows)
+    assert item.outcome is Outcome.REFUSED, item.reason
+    assert verbs(cloud) == ["disable_compute", "force_down"]
+
+
 def test_a_host_that_registers_again_in_the_middle_is_left_alone(cloud: HostCloud) -> None:
     cloud.add_agent(GPU)
 
