@@ -22,6 +22,7 @@ from opsfix.gateways.opening import (
     prove_aggregates,
     prove_images,
     prove_live,
+    prove_mappings,
     prove_providers,
 )
 from opsfix.resources import Aggregate, Image, Provider, Service
@@ -206,6 +207,21 @@ def test_a_nova_api_database_must_have_the_aggregates_that_the_api_shows(mariadb
     for other in (Aggregate(number, "a"), Aggregate(number, "a", ("GPU-1",)), Aggregate(empty, "e", ("gpu-1",)), Aggregate(99, "n")):
         with pytest.raises(GuardError, match=r"not the one behind the API"):
             prove_aggregates(databases, [other])
+    databases.dispose()
+
+
+def test_a_nova_api_database_must_know_most_of_the_servers_that_were_made_last(mariadb: MariaDB) -> None:
+    """An older copy knows none of them; one that has lost its mapping is what a purge is for."""
+    url = mariadb.databases("2026.2", {"nova_api": ["instance_mappings", "build_requests"]})["nova_api"]
+    databases = Databases({"nova_api": Database("nova_api", url, pool=1)}, {})
+    for server in ("a", "b"):
+        mariadb.insert(url, "instance_mappings", instance_uuid=server, project_id="p")
+    mariadb.insert(url, "build_requests", instance_uuid="requested", project_id="p")
+    prove_mappings(databases, [])
+    prove_mappings(databases, ["a", "lost", "requested"])
+    for newer in (["c"], ["a", "c"], ["a", "c", "d"]):
+        with pytest.raises(GuardError, match=r"not the one behind the API"):
+            prove_mappings(databases, newer)
     databases.dispose()
 
 
