@@ -83,6 +83,20 @@ class Edge:
         with root, root.cursor() as cursor:
             cursor.execute(statement, values)
 
+    def forward(self, fip: int, port: int, external: int, internal: int) -> None:
+        """A forwarding, made by a client of its own."""
+        answer = self.lab.api.network.post(f"/floatingips/{self.fips[fip].id}/port_forwardings", json={"port_forwarding": {
+            "internal_port_id": self.ports[port].id, "internal_ip_address": self.inside(port), "protocol": "tcp",
+            "external_port": external, "internal_port": internal,
+        }})
+        assert answer.status_code == 201, answer.text
+
+    def wipe(self) -> None:
+        """The same in the tables, for many."""
+        self.sql("DELETE FROM standardattributes WHERE id IN (SELECT standard_attr_id FROM portforwardings"
+                 " WHERE floatingip_id <> %s)", self.fips[-1].id)
+        self.sql("UPDATE floatingips SET router_id=NULL WHERE id <> %s", self.fips[-1].id)
+
     def clear(self) -> None:
         """Remove all forwardings but the bystander, one by one, with a client of its own."""
         net = self.lab.api.network
@@ -102,11 +116,7 @@ def make_edge(lab: Lab, fips: int = 5, ports: int = 6) -> Edge:
     edge = Edge(lab, server.id)
     edge.fips = [edge.fip() for _ in range(fips)]
     edge.ports = [edge.port(f"edge-{n}") for n in range(ports)]
-    answer = net.post(f"/floatingips/{edge.fips[-1].id}/port_forwardings", json={"port_forwarding": {
-        "internal_port_id": edge.ports[-1].id, "internal_ip_address": edge.inside(-1), "protocol": "tcp", "external_port": 60122,
-        "internal_port": 22, "description": "bystander",
-    }})
-    assert answer.status_code == 201, answer.text
+    edge.forward(-1, -1, 60122, 22)
     return edge
 
 

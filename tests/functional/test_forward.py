@@ -86,7 +86,7 @@ def in_use(edge: Edge) -> tuple[str, str, str]:
     return edge.addresses[1], "edge-2", f"in use as such, by port {edge.ports[1].id}"
 
 
-def own_address(edge: Edge) -> tuple[str, str, str]:
+def has_own_address(edge: Edge) -> tuple[str, str, str]:
     edge.lab.api.network.update_ip(edge.fips[1], port_id=edge.ports[1].id)
     return edge.addresses[2], "edge-1", f"has the floating IP {edge.addresses[1]} of its own"
 
@@ -96,22 +96,22 @@ def foreign_address(edge: Edge) -> tuple[str, str, str]:
 
 
 def other_router(edge: Edge) -> tuple[str, str, str]:
-    assert edge.run("add", edge.addresses[2], "--to", "edge-2", "--port", "1:1").code == 0
+    edge.forward(2, 2, 1, 1)
     far = edge.port("far", "demo-private", device_id="", device_owner="")
     return edge.addresses[2], far.id, "is bound to router"
 
 
 def taken_outside(edge: Edge) -> tuple[str, str, str]:
-    assert edge.run("add", edge.addresses[2], "--to", "edge-2", "--port", "60100-60200:100").code == 0
+    edge.forward(2, 2, 60122, 100)
     return edge.addresses[2], "edge-1", "the external port is taken by forwarding"
 
 
 def taken_inside(edge: Edge) -> tuple[str, str, str]:
-    assert edge.run("add", edge.addresses[1], "--to", "edge-1", "--port", "99:22").code == 0
+    edge.forward(1, 1, 99, 22)
     return edge.addresses[2], "edge-1", f"is reached through {edge.addresses[1]}:99/tcp already"
 
 
-@pytest.mark.parametrize("build", [in_use, own_address, foreign_address, other_router, taken_outside, taken_inside],
+@pytest.mark.parametrize("build", [in_use, has_own_address, foreign_address, other_router, taken_outside, taken_inside],
                          ids=lambda b: b.__name__)
 def test_a_refusal_is_one_line_and_nothing_is_sent(edge: Edge, build: Any) -> None:
     try:
@@ -132,15 +132,13 @@ def test_what_does_not_exist_or_may_be_several_is_told(edge: Edge) -> None:
     edge.port("twin", device_id="", device_owner="")
     before = edge.rows()
     for code, *given in (
-        (4, "198.51.100.0", "edge-0", "1:1"), (4, fip, "nobody", "1:1"), (2, fip, "twin", "1:1"), (2, fip, "edge-0", "0:1"),
-        (4, "'; DROP TABLE ports; --", "edge-0", "1:1"), (4, fip, "日本語 ✓' OR 1=1", "1:1"), (2, fip, "edge-0", "1-2:1-3"),
-        (5, fip, "edge-0", "1:1 1:2"),
+        (4, "198.51.100.0", "edge-0", "1:1"), (4, fip, "日本語 ✓' OR 1=1", "1:1"), (2, fip, "twin", "1:1"), (5, fip, "edge-0", "1:1 1:2"),
     ):
         ran = edge.run("add", given[0], "--to", given[1], *(w for p in given[2].split() for w in ("--port", p)))
         assert ran.code == code, (given, ran.err)
         one_line(ran.err)
     assert edge.rows() == before
-    assert edge.run("remove", fip).code == edge.run("remove", fip, "--all", "--port", "1").code == 2
+    assert edge.run("remove", fip, "--all", "--port", "1").code == 2
 
 
 def test_removing_many_at_a_time_frees_the_floating_ip(edge: Edge) -> None:
@@ -177,25 +175,25 @@ def test_a_lost_answer_is_read_back_and_never_sent_twice(edge: Edge) -> None:
     assert len(edge.there(0)) == 1
 
 
-@pytest.mark.parametrize("suffix", ["yaml", "csv"])
-def test_an_export_puts_everything_back(edge: Edge, tmp_path: Path, suffix: str) -> None:
-    assert edge.run("add", edge.addresses[0], "--to", "edge-0", "--port", "60122:22", "--port", "6000-6005:7000").code == 0
-    assert edge.run("add", edge.addresses[1], "--to", "edge-1", "--port", "53:53", "--protocol", "udp").code == 0
+def test_an_export_puts_everything_back(edge: Edge, tmp_path: Path) -> None:
+    for made in ((0, 0, 60122, 22), (0, 0, 6000, 7000), (1, 1, 53, 53)):
+        edge.forward(*made)
     before = edge.there(0, 1, -1)
-    file = tmp_path / f"all.{suffix}"
+    file = tmp_path / "all.csv"
     assert edge.lab.run("forward", "export", str(file)).code == 0
-    assert edge.lab.run("forward", "export", "--format", suffix).out == file.read_text()
-    assert edge.run("remove", edge.addresses[0], "--all").code == 0
-    assert edge.run("add", edge.addresses[1], "--to", "edge-2", "--port", "5353:5353").code == 0
+    as_yaml = tmp_path / "all.yaml"
+    as_yaml.write_text(edge.lab.run("forward", "export").out)
+    edge.clear()
+    edge.forward(1, 2, 5353, 5353)
 
     shown = edge.run("import", str(file), "--dry-run", "--prune")
     assert shown.code == 3
-    assert sorted(line[0] for line in shown.err.splitlines()) == ["+", "+", "-", "=", "="]
+    assert sorted(line[0] for line in shown.err.splitlines()) == ["+", "+", "+", "-", "="]
     assert len(edge.there(0)) == 0
     ran = edge.run("import", str(file), "--prune")
     assert ran.code == 0, ran.err
     assert edge.there(0, 1, -1) == before
-    again = edge.run("import", str(file))
+    again = edge.run("import", str(as_yaml))
     assert (again.code, again.report["summary"]["healthy"]) == (0, 4)
 
 
@@ -208,9 +206,8 @@ def test_a_wrong_file_changes_nothing(edge: Edge, tmp_path: Path) -> None:
         (4, f"{good}198.51.100.0,2,2,,{edge.ports[0].id}\n{edge.addresses[0]},3,3,nobody,\n", ["line 3", "line 4"]),
         (2, f"{good}{edge.addresses[0]},x,2,w,\n", ["line 3"]),
         (5, f"{good}{edge.addresses[0]},1,7,,{edge.ports[1].id}\n", ["collides"]),
-        (2, "\0\n", ["unknown"]),
     ):
-        file.write_text(lines if lines.startswith("\0") else head + lines)
+        file.write_text(head + lines)
         ran = edge.run("import", str(file))
         assert ran.code == code, ran.err
         assert all(words in line for words, line in zip(wanted, ran.err.strip().splitlines(), strict=True)), ran.err
@@ -221,67 +218,93 @@ def test_a_wrong_file_changes_nothing(edge: Edge, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "json", "yaml", "csv", "value"])
-def test_every_list_has_every_form(edge: Edge, form: str) -> None:
-    for command in ("fips", "ports", "list"):
-        ran = edge.run(command, form=form)
-        assert (ran.code, ran.err) == (0, "")
-        assert edge.addresses[-1] in ran.out or edge.inside(-1) in ran.out
-    assert edge.run("audit", form=form).code == 0
+def test_a_list_has_every_form(edge: Edge, form: str) -> None:
+    ran = edge.run("list", form=form)
+    assert (ran.code, ran.err) == (0, "")
+    assert edge.addresses[-1] in ran.out
+    assert "wéb-01" in ran.out
 
 
-def address_gone(edge: Edge) -> None:
-    edge.lab.api.network.update_port(edge.ports[1], fixed_ips=[])
+def test_floating_ips_and_ports_are_listed(edge: Edge) -> None:
+    fips = {f["floating_ip_address"]: f["use"] for f in edge.run("fips").report["floating_ips"]}
+    assert fips == dict.fromkeys(edge.addresses, "free") | {edge.addresses[-1]: "forwards"}
+    ports = {p["id"]: p["forwardings"] for p in edge.run("ports", "wéb-01").report["ports"]}
+    assert ports.items() >= ({p.id: 0 for p in edge.ports} | {edge.ports[-1].id: 1}).items()
 
 
-def switched_off(edge: Edge) -> None:
-    edge.lab.api.network.update_port(edge.ports[1], is_admin_state_up=False)
-    edge.sql("UPDATE ports SET status='DOWN' WHERE id=%s", edge.ports[1].id)  # no agent in the lab takes it down
+def address_gone(edge: Edge, port: Any) -> str:
+    edge.lab.api.network.update_port(port, fixed_ips=[])
+    return "forward-address-gone"
 
 
-def server_gone(edge: Edge) -> None:
-    edge.sql("UPDATE ports SET device_id='00000000-0000-4000-8000-000000000000' WHERE id=%s", edge.ports[1].id)
+def switched_off(edge: Edge, port: Any) -> str:
+    edge.lab.api.network.update_port(port, is_admin_state_up=False)
+    edge.sql("UPDATE ports SET status='DOWN' WHERE id=%s", port.id)  # no agent in the lab takes it down
+    return "forward-port-down"
 
 
-def unattached(edge: Edge) -> None:
-    edge.lab.api.network.put(f"/ports/{edge.ports[1].id}", json={"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}})
+def server_gone(edge: Edge, port: Any) -> str:
+    edge.sql("UPDATE ports SET device_id='00000000-0000-4000-8000-000000000000' WHERE id=%s", port.id)
+    return "forward-server-gone"
 
 
-def own(edge: Edge) -> None:
-    edge.lab.api.network.update_ip(edge.fips[2], port_id=edge.ports[1].id)
+def unattached(edge: Edge, port: Any) -> str:
+    body = {"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}}
+    assert edge.lab.api.network.put(f"/ports/{port.id}", json=body).status_code == 200
+    return "forward-port-unattached"
 
 
-def without_router(edge: Edge) -> None:
-    edge.sql("UPDATE floatingips SET router_id=NULL WHERE id=%s", edge.fips[0].id)
+def own_address(edge: Edge, port: Any) -> str:
+    edge.lab.api.network.update_ip(edge.fips[2], port_id=port.id)
+    return "forward-port-has-floating-ip"
 
 
-def collision(edge: Edge) -> None:
-    assert edge.run("add", edge.addresses[0], "--to", "edge-2", "--port", "60200-60210:100").code == 0
-    edge.sql("UPDATE portforwardings SET external_port_start=60100 WHERE external_port_start=60200")
+BREAKS = (address_gone, switched_off, server_gone, unattached, own_address)
 
 
-def shadowed(edge: Edge) -> None:
-    assert edge.run("add", edge.addresses[1], "--to", "edge-1", "--port", "2222:23").code == 0
-    edge.sql("UPDATE portforwardings SET internal_port_start=22 WHERE internal_port_start=23")
-
-
-@pytest.mark.parametrize(("break_it", "finding"), [
-    (address_gone, "forward-address-gone"), (switched_off, "forward-port-down"), (server_gone, "forward-server-gone"),
-    (unattached, "forward-port-unattached"), (own, "forward-port-has-floating-ip"),
-    (without_router, "forward-without-router"), (collision, "forward-collision"), (shadowed, "forward-shadowed"),
-], ids=lambda v: v if isinstance(v, str) else "")
-def test_an_audit_finds_it_and_its_command_repairs_it(edge: Edge, break_it: Any, finding: str) -> None:
-    assert edge.run("add", edge.addresses[0], "--to", "edge-1", "--port", "60122:22").code == 0
+def test_an_audit_finds_what_is_wrong_and_its_commands_repair_it(edge: Edge) -> None:
+    for number in range(5):
+        edge.forward(0, number, 60000 + number, 22)
+    edge.forward(1, 0, 80, 80)
+    edge.forward(1, 0, 90, 90)
     assert edge.run("audit").code == 0
-    break_it(edge)
-    before = edge.rows()
     try:
+        expected = {60000 + n: break_it(edge, edge.ports[n]) for n, break_it in enumerate(BREAKS)}
+        before = edge.rows()
         ran = edge.run("audit")
-        assert (ran.code, [f["finding"] for f in ran.report["findings"]]) == (3, [finding])
+        found = {int(f["external_port"]): f for f in ran.report["findings"] if f["floating_ip_address"] == edge.addresses[0]}
+        assert ran.code == 3
+        assert {port: f["finding"] for port, f in found.items()} == expected
         assert edge.rows() == before
-        repair(edge, ran.report["findings"][0]["command"])
+        for fault in ran.report["findings"]:
+            repair(edge, fault["command"])
         assert edge.run("audit").report["findings"] == []
     finally:
-        renew(edge, 1)
+        renew(edge)
+
+
+def test_an_audit_finds_what_only_tables_can_have(edge: Edge) -> None:
+    for made in ((0, 0, 100, 22), (0, 0, 200, 23), (1, 1, 300, 24), (1, 1, 400, 25), (2, 2, 500, 26)):
+        edge.forward(*made)
+    (router,) = {r for r in edge.routers().values() if r}
+    edge.sql("UPDATE portforwardings SET external_port_end=250 WHERE external_port_start=100")
+    edge.sql("UPDATE portforwardings SET internal_port_end=25 WHERE internal_port_start=24")
+    edge.sql("UPDATE floatingips SET router_id=NULL WHERE id=%s", edge.fips[2].id)
+    edge.sql("UPDATE floatingips SET router_id=%s WHERE id=%s", router, edge.fips[3].id)
+
+    ran = edge.run("audit")
+
+    assert ran.code == 3
+    found = {f["floating_ip_address"]: f for f in ran.report["findings"]}
+    assert [found[a]["finding"] for a in edge.addresses[:4]] == [
+        "forward-collision", "forward-shadowed", "forward-without-router", "forward-router-kept",
+    ]
+    for address in edge.addresses[:3]:
+        repair(edge, found[address]["command"])
+    net = edge.lab.api.network  # what the last command says, with a port behind that router
+    net.update_ip(edge.fips[3], port_id=edge.ports[0].id)
+    net.update_ip(edge.fips[3], port_id=None)
+    assert edge.run("audit").report["findings"] == []
 
 
 def repair(edge: Edge, command: str) -> None:
@@ -296,23 +319,13 @@ def repair(edge: Edge, command: str) -> None:
             edge.sql("UPDATE ports SET status='ACTIVE' WHERE id=%s", words[4])
 
 
-def renew(edge: Edge, number: int) -> None:
-    """A fresh port in place of one that was broken."""
+def renew(edge: Edge) -> None:
+    """Fresh ports in place of those that were broken."""
     net = edge.lab.api.network
     net.update_ip(edge.fips[2], port_id=None)
-    net.delete_port(edge.ports[number].id)
-    edge.ports[number] = edge.port(f"edge-{number}")
-
-
-def test_a_floating_ip_that_kept_its_router_is_found(edge: Edge) -> None:
-    (router,) = {r for r in edge.routers().values() if r}
-    edge.sql("UPDATE floatingips SET router_id=%s WHERE id=%s", router, edge.fips[0].id)
-    (fault,) = edge.run("audit").report["findings"]
-    assert (fault["finding"], fault["floating_ip_id"]) == ("forward-router-kept", edge.fips[0].id)
-    net = edge.lab.api.network  # what the command says, with a port behind that router
-    net.update_ip(edge.fips[0], port_id=edge.ports[0].id)
-    net.update_ip(edge.fips[0], port_id=None)
-    assert edge.run("audit").code == 0
+    for number in range(len(BREAKS)):
+        net.delete_port(edge.ports[number].id)
+        edge.ports[number] = edge.port(f"edge-{number}")
 
 
 def test_a_deleted_server_leaves_a_finding(edge: Edge) -> None:
@@ -325,13 +338,12 @@ def test_a_deleted_server_leaves_a_finding(edge: Edge) -> None:
     )
     wait_until(lambda: compute.get_server(server.id).status == "ACTIVE", 60, "the server is active")
     assert edge.run("add", edge.addresses[0], "--to", "short-lived", "--port", "60122:22").code == 0
-    assert edge.run("audit").code == 0
     compute.delete_server(server.id)
     wait_until(lambda: not list(compute.servers(name="short-lived")), 60, "the server is gone")
     ran = edge.run("audit")
     assert [f["finding"] for f in ran.report["findings"]] == ["forward-port-unattached"]
     repair(edge, ran.report["findings"][0]["command"])
-    assert edge.run("audit").code == 0
+    assert edge.there(0) == []
 
 
 def test_five_hundred_are_imported_though_the_first_import_is_killed(edge: Edge, tmp_path: Path) -> None:
@@ -361,7 +373,5 @@ def test_five_hundred_are_imported_though_the_first_import_is_killed(edge: Edge,
         again = edge.run("import", str(file), "--prune")
         assert (again.code, again.report["summary"]["healthy"]) == (0, MANY)
     finally:
-        edge.sql("DELETE FROM standardattributes WHERE id IN (SELECT standard_attr_id FROM portforwardings"
-                 " WHERE floatingip_id <> %s)", edge.fips[-1].id)
-        edge.sql("UPDATE floatingips SET router_id=NULL WHERE id <> %s", edge.fips[-1].id)
+        edge.wipe()
     assert edge.rows() == before
