@@ -168,7 +168,8 @@ def test_live_databases_are_not_overwritten(taken: Backups, own_server: Server) 
     assert "exists and has" in row["reason"]
 
     own_server.execute(
-        "INSERT INTO nova.services (host, `binary`, topic, last_seen_up, deleted, version) VALUES ('c', 'x', 'x', UTC_TIMESTAMP(), 0, 1)"
+        "INSERT INTO nova.services (host, `binary`, topic, report_count, last_seen_up, deleted, version)"
+        " VALUES ('c', 'x', 'x', 1, UTC_TIMESTAMP(), 0, 1)"
     )
     [row] = report(taken.run(*command, "--overwrite", **own), 5)["databases"]
     assert "a service of nova reported" in row["reason"]

@@ -33,6 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with as much in the real schemas; filled once."""
     template = make_template(tmp_path_factory.mktemp("template"))
     with running(template, tmp_path_factory.mktemp("big"), *OPTIONS) as found:
+        found.execute("DROP TABLE glance.`odd ``name`; DROP VIEW glance.v")  # at which mydumper fails
         for database, (table, size, part) in TABLES.items():
             fill(found, database, table, int(MEGABYTES * 1e6 * part / size))
         yield found
