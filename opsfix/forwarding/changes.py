@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +15,7 @@ from opsfix.forwarding.spans import collisions, inside, outside, overlap, said, 
 from opsfix.guards import Facts, is_
 from opsfix.ports import Cloud, Network
 from opsfix.repair import Repair
-from opsfix.resources import FloatingIP, Port, PortForwarding
+from opsfix.resources import FloatingIP, Port, PortForwarding, Span
 from opsfix.scene import Scene
 from opsfix.steps import Call, Course, Step
 from opsfix.subject import Look
@@ -33,9 +35,14 @@ def leads_to(forwarding: PortForwarding) -> str:
     return f"{forwarding.address}:{said(forwarding.internal)}"
 
 
+def course(forwarding: PortForwarding) -> Hashable:
+    """From where to where it leads: two forwardings with the same one are the same, whatever their ids and descriptions."""
+    return outside(forwarding), inside(forwarding)
+
+
 def same(a: PortForwarding, b: PortForwarding) -> bool:
-    """Whether both lead the same ports to the same place; ids and descriptions do not count."""
-    return (outside(a), inside(a)) == (outside(b), inside(b))
+    """Whether both lead the same ports to the same place."""
+    return course(a) == course(b)
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def additions(reader: Reader, wishes: Iterable[Wish], leaving: frozenset[str] = 
 
     ``leaving`` are ids of forwardings that go before. Raises CloudUnknown.
     """
-    wanted = list({(outside(w.forwarding), inside(w.forwarding)): w for w in wishes}.values())
+    wanted = list({course(w.forwarding): w for w in wishes}.values())
     around = _Around(reader, wanted, leaving)
     clashing = {
         other[0].id: other[1] for side in (outside, inside)
@@ -151,7 +158,6 @@ class _Around:
     """All that neutron has around a batch of wishes."""
 
     def __init__(self, reader: Reader, wanted: list[Wish], leaving: frozenset[str]):
-        self.leaving = leaving
         ports = {w.port.id: w.port for w in wanted}
         self.ranges = RANGES in reader.network.extensions()
         self.own = reader.own_addresses(ports)
@@ -162,11 +168,16 @@ class _Around:
         for found in behind.values():
             asked |= {f.id: f for f in found if f.target_ids is None or set(f.target_ids) & ports.keys()}
         self.addresses = {i: f.address for i, f in asked.items()}
-        self.taken = [f for listed in reader.forwardings(asked.values()).values() for f in listed]
+        taken = [f for listed in reader.forwardings(asked.values()).values() for f in listed if f.id not in leaving]
+        self.courses = {course(f): f for f in taken}
+        self.places: defaultdict[Hashable, list[tuple[Span, PortForwarding]]] = defaultdict(list)
+        for side, f in itertools.product((outside, inside), taken):
+            place, ports_there = side(f)
+            self.places[place].append((ports_there, f))
 
     def there(self, wish: Wish) -> PortForwarding | None:
         """What is there already, exactly as it is wished."""
-        return next((f for f in self.taken if same(f, wish.forwarding) and f.id not in self.leaving), None)
+        return self.courses.get(course(wish.forwarding))
 
     def facts(self, wish: Wish) -> dict[str, Any]:
         """What could stand in the way of one."""
@@ -187,10 +198,7 @@ class _Around:
 
     def _taken(self, wish: PortForwarding, side: Any) -> PortForwarding | None:
         place, ports = side(wish)
-        return next((
-            f for f in self.taken
-            if f.id not in self.leaving and side(f)[0] == place and overlap(side(f)[1], ports) and not same(f, wish)
-        ), None)
+        return next((f for taken, f in self.places.get(place, ()) if overlap(taken, ports) and not same(f, wish)), None)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from opsfix.errors import OpsfixError, TargetNotFound
 from opsfix.forwarding import naming
-from opsfix.forwarding.changes import Batch, Change, Wish, additions, removals, same
+from opsfix.forwarding.changes import Batch, Change, Wish, additions, course, removals
 from opsfix.forwarding.documents import Line
 from opsfix.forwarding.reading import Reader
 from opsfix.forwarding.spans import said
@@ -103,16 +103,13 @@ def difference(reader: Reader, wanted: Sequence[Wish], *, prune: bool) -> Differ
     """What to add to, and with ``prune`` to remove from, the floating IPs that the wishes name."""
     floating_ips = {w.floating_ip.id: w.floating_ip for w in wanted}
     there = reader.forwardings(floating_ips.values())
-    extra = {i: list(_unnamed(found, [w.forwarding for w in wanted if w.floating_ip.id == i])) for i, found in there.items()}
+    named = {course(w.forwarding) for w in wanted}
+    extra = {i: [f for f in found if course(f) not in named] for i, found in there.items()}
     gone: list[Change] = []
     if prune:
         gone = [change for i, found in extra.items() for change in removals(floating_ips[i], found)]
     added = additions(reader, wanted, frozenset(c.id for c in gone))
     return Difference(Batch.of([*gone, *added]), 0 if prune else sum(map(len, extra.values())), asks=prune)
-
-
-def _unnamed(there: Iterable[PortForwarding], wanted: Sequence[PortForwarding]) -> Iterable[PortForwarding]:
-    return (f for f in there if not any(same(f, w) for w in wanted))
 
 
 def picked(
