@@ -99,7 +99,23 @@ def host_fenced(world: World, params: dict[str, Any]) -> list[Change]:
     return _unmap(mapping)
 
 
+def task_kept(world: World, params: dict[str, Any]) -> list[Change]:
+    """sql/state_task_kept.nova.sql"""
+    row = world.servers.get(params["server_id"])
+    seen = (params["vm_state"], params["task_state"], params["host"], params["seen"])
+    if row is None or row.deleted or seen != (row.vm_state, row.task_state, row.host, row.updated_at.replace(tzinfo=None)):
+        return [Change(0)]
+    if any(m.server_id == row.id and m.status not in Migration.ENDED for m in world.migrations):
+        return [Change(0)]
+
+    def end() -> None:
+        row.task_state = None
+
+    return [Change(1, end)]
+
+
 FALLBACKS: dict[str, Callable[[World, dict[str, Any]], list[Change]]] = {
+    "state_task_kept.nova": task_kept,
     "volume_abandoned.cinder": abandoned,
     "volume_attachment_orphaned.cinder": orphaned,
     "volume_attach_never_started.nova": never_started,
