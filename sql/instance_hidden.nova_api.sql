@@ -6,8 +6,8 @@
 -- guard in sql: mapping.mendable is True
 -- guard by api: rows.live is 1
 -- guard by api: server.locked_out is False
--- guard by api: server.in_flight is False
 -- guard by api: server.resize_waits is False
+-- guard by api: server.in_flight is False
 -- guard by api: server.written is False
 -- rows: 1
 

@@ -19,7 +19,7 @@ NOT_WRITTEN = is_(
     "host {server_host} is {server_host_state} and the guest may still write to {volumes_attached} volumes: bring the host"
     " back, or make sure that it is off and repeat with --fenced {server_host}",
 )
-REFUSALS = (ANSWERED, UNLOCKED, SETTLED, NO_RESIZE, NOT_WRITTEN)
+REFUSALS = (ANSWERED, UNLOCKED, NO_RESIZE, SETTLED, NOT_WRITTEN)
 
 ROW = is_not("row.id", None, in_sql=True)
 RESTS = is_("server.moving", False, "a migration of it is not finished, and SQL would leave its other half behind", in_sql=True)

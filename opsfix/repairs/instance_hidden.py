@@ -7,7 +7,7 @@ from opsfix.repair import Fallback, Repair
 from opsfix.repairs.instance_common import GONE, NO_RESIZE, NOT_WRITTEN, ONE_ROW, SETTLED, SOFT_DELETE, UNLOCKED
 
 HIDDEN = is_("server.state", "hidden")
-REFUSALS = (ONE_ROW, UNLOCKED, SETTLED, NO_RESIZE, NOT_WRITTEN)
+REFUSALS = (ONE_ROW, UNLOCKED, NO_RESIZE, SETTLED, NOT_WRITTEN)
 
 REPAIRS = (
     Repair(

@@ -127,6 +127,7 @@ def test_a_server_that_rests_is_deleted_at_once(live: dict[str, Any]) -> None:
     (present(migrations=(moving(),)), {}, "being built or moved"),
     (present({"host": "gpu-2"}, migrations=(moving(source="gpu-2"),)), {}, "being built or moved"),
     (present({"vm_state": "resized", "host": "gpu-2"}, migrations=(moving("finished", "gpu-2", "gpu-2"),)), {}, "resize waits"),
+    (present({"vm_state": "resized"}, migrations=(moving("finished", "gpu-3", HOST),)), {}, "resize waits"),
     (present({"host": "gpu-2", "volumes": 1}), {}, "--fenced gpu-2"),
     (present({"host": "gpu-2"}, attachments=(attachment(host="gpu-2"),)), {}, "--fenced gpu-2"),
     (present({"host": "gone", "volumes": 1}), {}, "--fenced gone"),
