@@ -86,18 +86,20 @@ def _root(lab: Lab) -> Any:
     return pymysql.connect(host=url.host, port=url.port, user="root", password="lab-root", database=url.database, autocommit=True)
 
 
-def _copy(cursor: Any, table: str, where: str, count: int, **ids: str) -> None:
-    """Copy a row; the named columns get ids made of the mark, a word and a number, the same wherever the word is."""
+def _copy(cursor: Any, table: str, where: str, count: int, *, values: Mapping[str, str] | None = None, **ids: str) -> None:
+    """Copy a row; the named columns get ids made of the mark, a word and a number, the same wherever the word is.
+    ``values`` are expressions for other columns, of the number ``s.seq``."""
     schema, name = table.split(".")
     cursor.execute(
         "SELECT column_name FROM information_schema.columns WHERE table_schema=%s AND table_name=%s"
         " AND (extra NOT LIKE '%%auto_increment%%') AND extra NOT LIKE '%%GENERATED%%'", (schema, name),
     )
     columns = [r[0] for r in cursor.fetchall()]
-    values = [_id(ids[c]) if c in ids else f"m.`{c}`" for c in columns]
+    own = {c: _id(word) for c, word in ids.items()} | dict(values or {})
+    chosen = [own.get(c, f"m.`{c}`") for c in columns]
     listed = ", ".join(f"`{c}`" for c in columns)
     model = f"(SELECT * FROM {table} WHERE {where}) m"
-    cursor.execute(f"INSERT INTO {table} ({listed}) SELECT {', '.join(values)} FROM {model}, seq_1_to_{count} s")
+    cursor.execute(f"INSERT INTO {table} ({listed}) SELECT {', '.join(chosen)} FROM {model}, seq_1_to_{count} s")
     assert cursor.rowcount >= count, f"{table} has no row WHERE {where}"
 
 

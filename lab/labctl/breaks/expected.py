@@ -54,6 +54,10 @@ EXPECTED = {
     'server-gone': (['in-use'], ATTACHED, GONE, []),
     'server-gone-backend-dead': (['in-use'], ATTACHED, GONE, CINDER),
     'server-gone-dead': (['in-use'], ATTACHED, GONE, GPU),
+    **{'server-' + state: ([], [], [0], []) for state in (
+        'error', 'error-off', 'error-lost', 'error-never', 'error-resized',
+        'rebooting-hung', 'building-hung', 'resuming', 'soft-deleted')},
+    'server-rebooting-dead': ([], [], [0], GPU),
     'shelved': (['reserved'], ['reserved'], [1], []),
     'two-attachments': (['in-use'], ['attached', 'attached+'], [1], []),
     'uploading-dead': (['uploading'], [], [], CINDER),
