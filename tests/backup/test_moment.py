@@ -15,6 +15,7 @@ import pytest
 import zstandard
 
 from tests.backup.conftest import Backups
+from tests.backup.proxy import spreading
 from tests.backup.server import Server, wait_until
 
 ACCOUNTS, START = 40, 1000
@@ -118,3 +119,15 @@ def test_a_long_reader_and_a_long_writer_do_not_hold_it_up(banks: Server, backup
     reader.close()
     writer.close()
     assert here.manifest(report["backup"])["servers"][0]["held_seconds"] < 3
+
+
+def test_a_proxy_that_spreads_connections_is_noticed(server: Server, own_server: Server, backups: Backups) -> None:
+    """Commits of one server held back, and dumps of another: no backup comes of it."""
+    with spreading(server, own_server, "mariadb-dump") as port:
+        environ = {n: v.replace(f":{server.port}/", f":{port}/") for n, v in server.environ().items()}
+        done = backups.run("backup", **environ)
+    assert done.code == 5, done.err
+    assert "are not to be seen on the server whose commits were held back" in done.err
+    assert backups.names() == []
+    with spreading(server, own_server, "nobody") as port:
+        backups.take(**{n: v.replace(f":{server.port}/", f":{port}/") for n, v in server.environ().items()})
