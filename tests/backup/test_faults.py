@@ -101,27 +101,39 @@ def test_two_at_once_on_one_directory(big: Server, backups: Backups) -> None:
     assert len(here.names()) == 1
 
 
-@pytest.mark.parametrize(("megabytes", "said"), [(1, "will need about"), (18, "will need about"), (32, "No space left on device")])
-def test_a_full_disk(big: Server, tmp_path: Path, megabytes: int, said: str) -> None:
-    """On a small disk of its own: full before it begins, or in the middle; the backup that was there stays."""
-    mount = tmp_path / "disk"
+def on_small_disk(server: Server, mount: Path, megabytes: int, *steps: str) -> tuple[int, str, list[str]]:
+    """Run steps on a disk of their own; the last one's exit status, what was said, and what backups there are."""
     mount.mkdir()
-    old = ["--databases", "cinder", "--dir", f"{mount}/b", "--keep", "1"]
-    steps = [
-        f"mount -t tmpfs -o size={megabytes}m tmpfs {mount}", f"{OPSFIX} db backup {' '.join(old)} >/dev/null",
-        # Of what does not compress the first estimate is too small.
-        f"{OPSFIX} db backup --dir {mount}/b --keep 1; code=$?", f"ls -A {mount}/b >&2; exit $code",
-    ]
-    if megabytes == 1:
-        steps.pop(1)
+    script = ["set -e", f"mount -t tmpfs -o size={megabytes}m tmpfs {mount}", *steps[:-1], "set +e", f"{steps[-1]}; code=$?"]
     done = subprocess.run(
-        [*UNSHARE, "sh", "-c", "\n".join(steps)], env=big.environ(), capture_output=True, text=True, timeout=120, check=False
+        [*UNSHARE, "sh", "-c", "\n".join([*script, f"ls -A {mount}/b; exit $code"])],
+        env=server.environ(), capture_output=True, text=True, timeout=120, check=False,
     )
-    assert done.returncode == 4, done.stderr
-    assert said in done.stderr
-    left = [line for line in done.stderr.splitlines() if line.startswith(("20", ".20"))]
-    assert len(left) == (0 if megabytes == 1 else 1), done.stderr
-    assert all(not name.startswith(".") for name in left)
+    return done.returncode, done.stderr, [line for line in done.stdout.splitlines() if line.startswith(("20", ".20"))]
+
+
+@pytest.mark.parametrize("megabytes", [1, 18])
+def test_a_disk_that_is_too_small_is_known_before(big: Server, tmp_path: Path, megabytes: int) -> None:
+    disk = tmp_path / "disk"
+    small = [f"{OPSFIX} db backup --dir {disk}/b --databases cinder -o json >{disk}/report"] if megabytes > 1 else []
+    code, said, left = on_small_disk(big, disk, megabytes, *small, f"{OPSFIX} db backup --dir {disk}/b --keep 1")
+    assert code == 4, said
+    assert "will need about" in said
+    assert [name.startswith(".") for name in left] == [False] * len(small)
+
+
+def test_a_disk_that_is_full_in_the_middle(own_server: Server, tmp_path: Path) -> None:
+    """The estimate is that of the last backup, and the table has grown since; the backup that was there stays."""
+    disk = tmp_path / "disk"
+    own_server.execute("CREATE TABLE nova.big (id INT PRIMARY KEY, b BLOB)")
+    grow = "INSERT INTO nova.big SELECT seq, RANDOM_BYTES(1000) FROM nova.seq_1_to_40000"
+    backup = f"{OPSFIX} db backup --dir {disk}/b --keep 1"
+    code, said, left = on_small_disk(
+        own_server, disk, 28, f"{backup} >{disk}/report", f"mariadb --no-defaults -S {own_server.socket} -e '{grow}'", backup
+    )
+    assert code == 4, said
+    assert "No space left on device" in said
+    assert [name.startswith(".") for name in left] == [False]
 
 
 def test_a_dump_program_that_fails_halfway_or_lies(backups: Backups, tmp_path: Path) -> None:
