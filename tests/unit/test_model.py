@@ -84,7 +84,7 @@ def test_every_error_has_an_exit_code_of_the_table() -> None:
     kinds = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.OpsfixError)]
     assert {e.__name__: int(e.exit_code) for e in kinds} == {
         "OpsfixError": 1, "UsageError": 2, "ConfigError": 7, "GuardError": 5, "LockedError": 8, "TargetNotFound": 4,
-        "JournalError": 4,
+        "JournalError": 4, "BackupError": 4,
     }
 
 
