@@ -158,6 +158,7 @@ class Site:
         server = str(building.result().id)
         wait_until(lambda: self.shown(server).status == "ACTIVE", 60, "the server whose request was copied")
         self.api.compute.delete_server(server)
+        wait_until(lambda: self.api.compute.find_server(server) is None, 60, "the server whose request was copied is gone")
         return made
 
     def multiplied(self, server: str, times: int) -> list[str]:

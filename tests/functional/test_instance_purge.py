@@ -209,12 +209,12 @@ def test_who_is_not_there_fails_and_who_is_ambiguous_is_listed(site: Site, tmp_p
 
 @pytest.fixture(scope="module")
 def dead(site: Site) -> dict[str, Any]:
-    """gpu-02 with 200 servers, one of which has a volume; then its power is gone."""
-    first, written = site.servers("gpu-02", "första", "med-volym")
+    """gpu-03 with 200 servers, one of which has a volume; then its power is gone."""
+    first, written = site.servers("gpu-03", "första", "med-volym")
     volume = site.volume(written)
     copies = site.multiplied(first, MANY - 2)
-    site.lab.kill("gpu-02")
-    wait_until(lambda: "gpu-02" in site.lab.down(), 60, "gpu-02 is called down")
+    site.lab.kill("gpu-03")
+    wait_until(lambda: "gpu-03" in site.lab.down(), 60, "gpu-03 is called down")
     return {"servers": [first, written, *copies], "written": written, "volume": volume}
 
 
@@ -222,15 +222,15 @@ def test_a_dead_host_that_may_still_write_is_refused(site: Site, dead: dict[str,
     before = site.end_of(dead["written"])
     ran = purge(site, dead["written"])
     assert ran.code == 5
-    assert "--fenced gpu-02" in ran.item(dead["written"])["reason"]
+    assert "--fenced gpu-03" in ran.item(dead["written"])["reason"]
     assert site.end_of(dead["written"]) == before
 
 
 def test_two_hundred_servers_of_a_dead_host_go_though_the_first_run_is_killed(
     site: Site, dead: dict[str, Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "hosts").write_text("# power is gone\n\ngpu-02   # rack 7\n")
-    listed = ["--on-hosts", str(tmp_path / "hosts"), "--fenced", "gpu-02"]
+    (tmp_path / "hosts").write_text("# power is gone\n\ngpu-03   # rack 7\n")
+    listed = ["--on-hosts", str(tmp_path / "hosts"), "--fenced", "gpu-03"]
     limited = purge(site, *listed)
     assert (limited.code, limited.report["summary"]["refused"]) == (5, MANY)
 
@@ -247,7 +247,7 @@ def test_two_hundred_servers_of_a_dead_host_go_though_the_first_run_is_killed(
     assert all(site.end_of(server) == PURGED for server in some)
     owned = [p.device_id for p in site.api.network.ports() if p.device_id in set(dead["servers"])]
     assert owned == []
-    [provider] = site.api.placement.get("/resource_providers?name=gpu-02").json()["resource_providers"]
+    [provider] = site.api.placement.get("/resource_providers?name=gpu-03").json()["resource_providers"]
     held = site.api.placement.get(f"/resource_providers/{provider['uuid']}/allocations").json()["allocations"]
     assert held == {}
     mapped = site.sql("nova_api", "SELECT COUNT(*) AS n FROM instance_mappings WHERE queued_for_delete = 0 AND instance_uuid IN %s",
@@ -258,7 +258,7 @@ def test_two_hundred_servers_of_a_dead_host_go_though_the_first_run_is_killed(
 
 
 def _live(site: Site) -> int:
-    return int(site.sql("nova_cell1", "SELECT COUNT(*) AS n FROM instances WHERE host = 'gpu-02' AND deleted = 0")[0]["n"])
+    return int(site.sql("nova_cell1", "SELECT COUNT(*) AS n FROM instances WHERE host = 'gpu-03' AND deleted = 0")[0]["n"])
 
 
 def test_the_rows_of_a_host_that_is_only_silent_stay(site: Site, dead: dict[str, Any]) -> None:
@@ -267,5 +267,5 @@ def test_the_rows_of_a_host_that_is_only_silent_stay(site: Site, dead: dict[str,
     assert ran.code == 5
     assert "--fenced" in ran.item(server)["reason"]
     assert site.rows_of(server)["instances"] == 1
-    assert purge(site, server, "--rows", "--commit", "--fenced", "gpu-02").code == 0
+    assert purge(site, server, "--rows", "--commit", "--fenced", "gpu-03").code == 0
     assert site.rows_of(server) == {}
