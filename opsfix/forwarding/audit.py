@@ -56,7 +56,9 @@ def read(reader: Reader) -> Scenery:
     """Read everything around all forwardings. Raises CloudUnknown where something cannot be read: half an audit would
     call the other half healthy."""
     floating_ips = {f.id: f for f in reader.network.every_floating_ip()}
-    forwardings = tuple(f for found in reader.forwardings(floating_ips.values()).values() for f in found)
+    # neutron answers 500 for the forwardings of one without a router (objects/port_forwarding.py: router_id is not nullable)
+    shown = (f for f in floating_ips.values() if f.router_id or not f.target_ids)
+    forwardings = tuple(f for found in reader.forwardings(shown).values() for f in found)
     ports = reader.ports(f.port_id for f in forwardings)
     servers = reader.many(reader.cloud.server, (p.device_id for p in ports.values() if _of_server(p)))
     if None in servers.values():
@@ -193,19 +195,17 @@ def _clashes(seen: Scenery) -> Iterator[Fault]:
 
 
 def _of_floating_ips(seen: Scenery) -> Iterator[Fault]:
-    used = {f.floating_ip_id for f in seen.forwardings}
-    first = {f.floating_ip_id: f for f in reversed(seen.forwardings)}
+    used = {f.floating_ip_id for f in seen.forwardings} | {i for i, f in seen.floating_ips.items() if f.target_ids}
     for i, floating_ip in seen.floating_ips.items():
         if i in used and floating_ip.port_id:
             yield Fault("forward-floating-ip-in-use", floating_ip, None, (
                 f"it forwards ports and belongs to port {floating_ip.port_id} as such: only one of the two can be"
             ), f"openstack floating ip unset --port {i}")
         elif i in used and not floating_ip.router_id:
-            f = first[i]
             yield Fault("forward-without-router", floating_ip, None, (
-                "it forwards ports and is bound to no router, so that nothing arrives: removing one and adding it again"
-                " binds it"
-            ), f"{_remove(seen, f)} && {_add(seen, f, f'{f.port_id}:{f.address}')}")
+                "it forwards ports and is bound to no router: nothing arrives, and neutron answers 500 for its forwardings until"
+                " its router is set again; see the runbook"
+            ), f"openstack floating ip show {i}")
         elif i not in used and floating_ip.router_id and not floating_ip.port_id:
             yield Fault("forward-router-kept", floating_ip, None, (
                 f"it forwards nothing and is still bound to router {floating_ip.router_id}, so that it serves no other: giving"

@@ -104,7 +104,7 @@ CASES: dict[Callable[[FakeCloud], None], tuple[str, str]] = {
     down: ("forward-port-down", "openstack network agent list --host gpu-01"),
     own: ("forward-port-has-floating-ip", REMOVE),
     no_gateway: ("forward-router-unreachable", "openstack router show router-1"),
-    no_router: ("forward-without-router", f"{REMOVE} && {AGAIN.format('10.0.0.5')}"),
+    no_router: ("forward-without-router", "openstack floating ip show fip-7"),
     kept: ("forward-router-kept", "openstack floating ip set --port PORT fip-8 && openstack floating ip unset --port fip-8"),
     in_use: ("forward-floating-ip-in-use", "openstack floating ip unset --port fip-7"),
     collision: ("forward-collision", REMOVE),
