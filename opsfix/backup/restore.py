@@ -16,7 +16,7 @@ from typing import Any
 from opsfix.backup.load import compare, load, only_tables, pieces, rows_with, scan_now
 from opsfix.backup.programs import is_of_mariadb, program
 from opsfix.backup.store import Backup
-from opsfix.errors import BackupError, ConfigError, GuardError, OpsfixError, UsageError
+from opsfix.errors import BackupError, ConfigError, OpsfixError, UsageError
 from opsfix.gateways.servers import Account, Place, Server, with_options
 
 #: A service whose heartbeat is younger is up, in seconds; nova, cinder and neutron themselves say 60 to 75.
@@ -99,8 +99,7 @@ def _target(entry: Mapping[str, Any], wanted: Wanted, places: Sequence[Place], g
 
 def _judged(restore: Restore, record: Record, *, overwrite: bool) -> Restore:
     """Refuse what would destroy something that may be in use."""
-    server = Server(restore.account)
-    if not server.created_as(restore.target) or not restore.there:
+    if not restore.there:
         return restore
     before = record.state(restore)
     if before == "done" and not overwrite:
@@ -112,7 +111,7 @@ def _judged(restore: Restore, record: Record, *, overwrite: bool) -> Restore:
             f"{restore.target} exists and has {restore.there} tables: restore it under another name with --as"
             f" {restore.database}=NAME, or say --overwrite once its services are stopped"
         ))
-    if reason := live(server, restore.target, str(restore.entry["service"])):
+    if reason := live(Server(restore.account), restore.target, str(restore.entry["service"])):
         return replace(restore, result="refused", reason=reason)
     return restore
 
@@ -123,6 +122,11 @@ def live(server: Server, database: str, service: str) -> str | None:
         age = server.heartbeat_age(service, database)
         if age is not None and age < FRESH:
             return f"{database} is live: a service of {service} reported {age} s ago: stop the services first"
+    if not server.sees_all_sessions():
+        return (
+            f"{server} cannot see whether others use {database}: GRANT PROCESS ON *.*, or name an account that can with"
+            " --defaults-file"
+        )
     if sessions := server.sessions_in(database):
         return f"{database} is live: {sessions} sessions use it: stop the services first (SHOW PROCESSLIST)"
     return None
@@ -145,7 +149,12 @@ def run(
         return replace(restore, result="restored", reason="read again: as it was backed up")
 
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(one, ordered))
+        try:
+            return list(pool.map(one, ordered))
+        except KeyboardInterrupt:
+            progress("interrupted: what is being loaded is loaded to its end; repeat the command for the rest")
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _load(backup: Backup, restore: Restore, record: Record) -> None:
@@ -219,10 +228,3 @@ class Record:
 
     def _key(self, restore: Restore) -> str:
         return f"{restore.account.host}:{restore.account.socket or restore.account.port}/{restore.target}"
-
-
-def check_agreed(restores: Sequence[Restore]) -> None:
-    """Raises GuardError when something is refused: a restore is whole or is not begun."""
-    refused = [r for r in restores if r.result == "refused"]
-    if refused:
-        raise GuardError("; ".join(r.reason for r in refused))

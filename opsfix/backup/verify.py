@@ -69,8 +69,11 @@ def _of_server(
         progress(f"loading {len(databases)} databases into a scratch server under {base}")
         # mysql last: with it the accounts of the backup are those of the scratch server
         ordered = sorted((d for d in databases if d["database"] != "mysql"), key=lambda d: -int(d["dump_bytes"]))
-        with ThreadPoolExecutor(jobs) as pool:
+        pool = ThreadPoolExecutor(jobs)
+        try:
             found = list(pool.map(lambda d: _one(backup, d, account), ordered))
+        finally:  # whoever interrupts this waits for no load: its server goes next
+            pool.shutdown(wait=False, cancel_futures=True)
         return found + [_one(backup, d, account) for d in databases if d["database"] == "mysql"]
 
 

@@ -268,6 +268,14 @@ class Server:
         with self._session() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {quoted(database)}")
 
+    def sees_all_sessions(self) -> bool:
+        """Whether the account sees the sessions of others."""
+        rows = self.rows(
+            "SELECT COUNT(*) AS n FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'PROCESS'"
+            " AND REPLACE(GRANTEE, CHAR(39), '') = CURRENT_USER()"
+        )
+        return bool(rows[0]["n"])
+
     def sessions_in(self, database: str) -> int:
         """How many other sessions use the database now."""
         rows = self.rows(
@@ -383,6 +391,7 @@ def _sessions(connection: sa.Connection) -> Counter[str]:
 #: question -> what the columns of its answer are called; None: the first column is the name of the second
 _POSITIONS: dict[str, tuple[str, ...] | None] = {
     "SHOW MASTER STATUS": ("binlog_file", "binlog_position"),
+    "SHOW BINARY LOG STATUS": ("binlog_file", "binlog_position"),  # MySQL 8.4
     "SELECT @@gtid_binlog_pos": ("gtid_binlog_pos",),
     "SELECT @@gtid_executed": ("gtid_executed",),
     "SHOW STATUS WHERE Variable_name IN ('wsrep_last_committed', 'wsrep_cluster_state_uuid')": None,

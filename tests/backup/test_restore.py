@@ -175,6 +175,10 @@ def test_live_databases_are_not_overwritten(taken: Backups, own_server: Server) 
     assert "a service of nova reported" in row["reason"]
 
     own_server.execute("UPDATE nova.services SET last_seen_up = '2020-01-01'")
+    blind = own | {"OPSFIX_DATABASE_NOVA": own_server.url("nova", "nova", "own")}
+    [row] = report(taken.run(*command, "--overwrite", **blind), 5)["databases"]
+    assert "cannot see whether others use nova" in row["reason"]
+
     with own_server.connect() as session, session.cursor() as cursor:
         cursor.execute("USE nova")
         [row] = report(taken.run(*command, "--overwrite", **own), 5)["databases"]
