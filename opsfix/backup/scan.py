@@ -25,12 +25,12 @@ VERSION_TABLES = frozenset({"alembic_version", "migrate_version"})
 
 def _by_line(data: bytes) -> int:
     """MariaDB writes each row of an INSERT on a line of its own, which begins with a parenthesis; text has no newline."""
-    return data.count(b"\n(")
+    return data.count(b"\n(") + data.startswith(b"(")
 
 
 def _by_insert(data: bytes) -> int:
     """One INSERT a row, as asked for."""
-    return data.count(b"\nINSERT INTO `")
+    return data.count(b"\nINSERT INTO `") + data.startswith(b"INSERT INTO `")
 
 
 def _by_tuple(data: bytes) -> int:
@@ -38,7 +38,7 @@ def _by_tuple(data: bytes) -> int:
     return sum(len(_TUPLE.findall(line.partition(b" VALUES ")[2])) for line in data.split(b"\n") if line.startswith(b"INSERT "))
 
 
-#: How rows are told apart -> how those of a piece of whole lines, begun by a newline, are counted.
+#: How rows are told apart -> how those of a piece of whole lines are counted.
 COUNTS: dict[str, Callable[[bytes], int]] = {"line": _by_line, "insert": _by_insert, "tuple": _by_tuple}
 
 
@@ -76,7 +76,7 @@ class Scan:
         if not end:
             self._rest += piece
             return
-        lines = self._rest + piece[:end] if self._rest else piece[:end]
+        lines = b"".join((self._rest, memoryview(piece)[:end]))
         self._rest = piece[end:]
         while lines:
             lines = self._rows(lines) if self._table else self._outside(lines)
@@ -115,18 +115,18 @@ class Scan:
     def _rows(self, lines: bytes) -> bytes:
         """Count and digest a table's rows up to their end; what follows is returned."""
         assert self._table is not None
-        lines = b"\n" + lines  # so that the first line too begins after a newline
-        end = lines.find(_DATA_END)
-        data = lines if end < 0 else lines[: end + 1]
+        at_once = lines.startswith(_DATA_END[1:])
+        end = 0 if at_once else lines.find(_DATA_END) + 1
+        data = b"" if at_once else lines[:end] if end else lines
         self._table.rows += COUNTS[self.rows](data)
-        self._hash.update(memoryview(data)[1:])
+        self._hash.update(data)
         if self._table.name in VERSION_TABLES:
             self._kept += b"".join(line for line in data.splitlines(keepends=True) if not line.startswith(b"/*"))
-        if end < 0:
+        if not end and not at_once:
             return b""
         self._table.digest = self._hash.hexdigest()
         self._table = None
-        return lines[end + len(_DATA_END):]
+        return lines[end + len(_DATA_END) - 1:]
 
 
 _INSERT = re.compile(rb"INSERT INTO `((?:[^`]|``)*)` VALUES ?")
