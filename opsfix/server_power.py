@@ -103,22 +103,34 @@ class Climb(Step):
     independent = True
 
     def calls(self, facts: Facts) -> Iterator[Call]:
+        server_id, ended = facts["server.id"], _Ended()
         for rung in LADDER:
-            yield Call(f"nova: {rung.what} server {facts['server.id']}, unless its guest runs", _climb(rung, facts["server.id"]))
+            yield Call(f"nova: {rung.what} server {server_id}, unless its guest runs", _climb(rung, server_id, ended))
 
 
-def _climb(rung: Rung, server_id: str) -> Callable[[Cloud, Course], Result | None]:
+@dataclass
+class _Ended:
+    """How the last rung left the server a moment ago. ``runs``: it was started, for which nova-compute has just asked the
+    hypervisor (nova/compute/manager.py, start_instance)."""
+
+    server: Server | None = None
+    runs: bool = False
+
+
+def _climb(rung: Rung, server_id: str, ended: _Ended) -> Callable[[Cloud, Course], Result | None]:
     def send(cloud: Cloud, course: Course) -> Result | None:
-        server = _now(cloud, server_id)
+        server = ended.server or _now(cloud, server_id)
+        ended.server = None
         begun = rung.finishes and "stopped" in course.made
         if course.stop.is_set() and not begun:
             return _left_out(course, "interrupted")
-        if not rung.allows(server) or runs(cloud, server):
+        if ended.runs or not rung.allows(server) or runs(cloud, server):
             return _left_out(course, f"it is {_state(server)}")
         rung.send(cloud.power, server_id)
         if rung.leaves_off:  # from here on the guest is off, and an interrupt must not leave it so
             course.made["stopped"] = server_id
-        after = _await(cloud, server_id, _patient(course, rung), f"{rung.what} was accepted")
+        ended.server = after = _await(cloud, server_id, _patient(course, rung), f"{rung.what} was accepted")
+        ended.runs = rung.finishes and (after.vm_state, after.power_state) == ("active", 1)
         course.said = f"then it was {_state(after)}" + (f": {after.fault}" if after.fault else "")
         return None
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from opsfix.errors import CloudUnknown
+from opsfix.guards import Unread
 from opsfix.ports import Cloud
 from opsfix.resources import Server
 from opsfix.scene import Scene
@@ -24,6 +26,8 @@ DELETING = ("deleting", "soft-deleting")
 RESETTABLE = ("active", "stopped", "error")
 #: States that os-resetState would forget, and that only the way back out of them keeps usable.
 KEPT = ("paused", "suspended", "rescued", "resized", "shelved", "shelved_offloaded", "soft-delete")
+#: States in which something may have to be done about a server that is in no task; ``active`` with a guest that is off.
+UNSETTLED = ("active", "building", "error", "soft-delete")
 
 
 def runs(cloud: Cloud, server: Server) -> bool:
@@ -63,11 +67,13 @@ class ServerStates:
     type: str = "server"
 
     def look(self, scene: Scene, subject_id: str) -> Look | None:
-        """See subject.Subject. nova's 404 proves nothing while a cell is down."""
+        """See subject.Subject. nova's 404 proves nothing while a cell is down. Raises CloudUnknown."""
         server = scene.cloud.server(subject_id)
         if server is None:
             scene.require_cells()
             return None
+        if not server.answered:
+            raise CloudUnknown("nova does not tell about it: its cell is down: bring the cell up first")
         facts = self._facts(scene, server)
         return Look(server.id, server.name, server.project_id, facts, _told(server), self._healthy(server))
 
@@ -83,9 +89,10 @@ class ServerStates:
 
     def _facts(self, scene: Scene, server: Server) -> dict[str, Any]:
         changed = server.updated_at
+        running = self.proven and runs(scene.cloud, server)
+        rests = running or (server.task_state is None and server.vm_state not in UNSETTLED)
         return {
             "server.id": server.id,
-            "server.answered": server.answered,
             "server.vm_state": server.vm_state,
             "server.task_state": server.task_state,
             "server.power": power(server),
@@ -94,10 +101,10 @@ class ServerStates:
             "server.launched": server.launched_at is not None,
             "server.changed_at": changed,
             "server.idle": scene.idle(changed) if server.task_state or server.vm_state == "building" else True,
-            "server.migration": _migration(scene, server),
+            "server.migration": Unread("it rests") if rests else _migration(scene, server),
             "server.fault": server.fault or "none told",
             "server.wanted": self.wanted,
-            "server.runs": self.proven and server.answered and runs(scene.cloud, server),
+            "server.runs": running,
             "server.seen_at": _naive(changed),
             "cell": _cell(scene, server),
         }
@@ -119,8 +126,6 @@ def _naive(time: datetime | None) -> datetime | None:
 
 def _migration(scene: Scene, server: Server) -> str | None:
     """The status of a migration that is not over, None where there is none."""
-    if not server.answered:
-        return None
     return next((m.status for m in scene.cloud.migrations(server.id) if m.in_progress), None)
 
 

@@ -7,7 +7,6 @@
 -- guard in sql: server.vm_state is one of paused, suspended, rescued, resized, shelved, shelved_offloaded, soft-delete
 -- guard in sql: server.task_state is none of deleting, soft-deleting
 -- guard in sql: server.migration is none
--- guard by api: server.answered is True
 -- guard by api: server.wanted is active
 -- guard by api: server.host_state is one of up, none
 -- rows: 1

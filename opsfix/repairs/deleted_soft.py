@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsfix.guards import is_, is_not
 from opsfix.repair import Repair
-from opsfix.repairs.state_common import ANSWERED, SETTLED
+from opsfix.repairs.state_common import SETTLED
 from opsfix.server_power import RestoreServer
 
 IDLE = is_(
@@ -25,7 +25,7 @@ REPAIR = Repair(
     symptom="deleted-soft",
     means="the server is deleted, and nova has not reclaimed it yet",
     when=(is_("server.vm_state", "soft-delete"),),
-    only_if=(ANSWERED, SETTLED, HOST, HOST_UP, IDLE),
+    only_if=(SETTLED, HOST, HOST_UP, IDLE),
     api=(RestoreServer(),),
     fixed_when=(is_("server.vm_state", "active"), is_("server.task_state", None)),
 )

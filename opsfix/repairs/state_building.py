@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsfix.guards import is_
 from opsfix.repair import Repair
-from opsfix.repairs.state_common import ANSWERED, CONDEMNED, NOT_DELETING, SETTLED
+from opsfix.repairs.state_common import CONDEMNED, NOT_DELETING, SETTLED
 from opsfix.server_power import ResetServer
 
 WANTED = is_(
@@ -16,7 +16,7 @@ REPAIR = Repair(
     symptom="state-building",
     means="the server hangs while it is being built",
     when=(is_("server.vm_state", "building"),),
-    only_if=(ANSWERED, NOT_DELETING, SETTLED, WANTED),
+    only_if=(NOT_DELETING, SETTLED, WANTED),
     api=(ResetServer("error"),),
     fixed_when=CONDEMNED,
 )

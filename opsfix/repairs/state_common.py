@@ -5,7 +5,6 @@ from __future__ import annotations
 from opsfix.guards import is_, is_not, none_of
 from opsfix.server_states import DELETING
 
-ANSWERED = is_("server.answered", True, "nova does not tell about it: its cell is down: bring the cell up first")
 NOT_DELETING = none_of(
     "server.task_state", *DELETING,
     advice="its owner asked for its deletion, which hangs: 'opsfix instance purge {server_id}' ends it",
@@ -25,6 +24,6 @@ HOST_UP = is_(
     " if the host is off for good: openstack server evacuate {server_id}",
 )
 #: What must hold before a server may be called active.
-TRUE = (ANSWERED, NOT_DELETING, SETTLED, RAN, HAS_HOST, HOST_UP)
+TRUE = (NOT_DELETING, SETTLED, RAN, HAS_HOST, HOST_UP)
 RESET = (is_("server.task_state", None), is_("server.vm_state", "active"))
 CONDEMNED = (is_("server.task_state", None), is_("server.vm_state", "error"))

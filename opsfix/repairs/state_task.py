@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsfix.guards import is_, is_not, one_of
 from opsfix.repair import Repair
-from opsfix.repairs.state_common import ANSWERED, CONDEMNED, NOT_DELETING, RESET, SETTLED, TRUE
+from opsfix.repairs.state_common import CONDEMNED, NOT_DELETING, RESET, SETTLED, TRUE
 from opsfix.server_power import ResetServer
 from opsfix.server_states import RESETTABLE
 
@@ -24,7 +24,7 @@ REPAIRS = (
         symptom="state-task",
         means=MEANS,
         when=(*HANGS, is_("server.wanted", "error")),
-        only_if=(ANSWERED, NOT_DELETING, SETTLED),
+        only_if=(NOT_DELETING, SETTLED),
         api=(ResetServer("error"),),
         fixed_when=CONDEMNED,
     ),

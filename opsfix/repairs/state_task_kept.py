@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsfix.guards import enforced, is_, is_not, one_of
 from opsfix.repair import Fallback, Repair
-from opsfix.repairs.state_common import ANSWERED, NOT_DELETING, SETTLED
+from opsfix.repairs.state_common import NOT_DELETING, SETTLED
 from opsfix.server_states import KEPT
 
 HANGS = is_not("server.task_state", None)
@@ -22,10 +22,10 @@ REPAIR = Repair(
     symptom="state-task-kept",
     means="the server hangs in a task, and nova can only reset it to a state that it is not in",
     when=(HANGS, STATE),
-    only_if=(ANSWERED, NOT_DELETING, SETTLED, WANTED, HOST),
+    only_if=(NOT_DELETING, SETTLED, WANTED, HOST),
     fixed_when=(is_("server.task_state", None), STATE),
     fallback=Fallback(
         "state_task_kept.nova",
-        (enforced(HANGS), enforced(STATE), enforced(NOT_DELETING), enforced(SETTLED), ANSWERED, WANTED, HOST),
+        (enforced(HANGS), enforced(STATE), enforced(NOT_DELETING), enforced(SETTLED), WANTED, HOST),
     ),
 )

@@ -5,11 +5,11 @@ Sources: nova/api/openstack/compute/admin_actions.py, nova/compute/api.py (check
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from opsfix.errors import CloudRefused, CloudUnknown
+from opsfix.errors import CloudRefused
 from opsfix.resources import Server
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.databases import FakeDatabases, Rows
@@ -140,9 +140,3 @@ class ServerDatabases(FakeDatabases):
         return [
             {"uuid": s.id, "cell": s.cell} for s in self._servers(cell) if s.task_state or s.vm_state in ("error", "building")
         ]
-
-    def read(self, name: str, params: Mapping[str, Any], *, cell: str | None = None) -> Rows:
-        """See ports.Databases; those of a cell that is down do not answer."""
-        if not all(self.world.cells.values()) and name.endswith(".nova"):
-            raise CloudUnknown("the cell's database does not answer")
-        return super().read(name, params, cell=cell)
