@@ -1,43 +1,53 @@
-"""Every server with the addresses of its ports, one after the other: no more than a page of them is held at a time."""
+"""Every server with the addresses of its ports, one after the other: no more than a few pages of them are held at a time."""
 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
-from opsfix.ports import Cloud, Databases
+from opsfix.ports import Cloud, Databases, Network
 from opsfix.resources import Server
 
 SCHEMA = "opsfix.instance-ips/1"
 COLUMNS = ("id", "name", "project_id", "host", "fixed", "floating")
 #: Rows of a page of the database, and ids in one question to neutron: more make an address too long for some proxies.
 PAGE, ASKED = 500, 100
+#: Questions to neutron at a time, and how many may wait for their turn: neutron works while nova makes its next page.
+WORKERS, AHEAD = 4, 10
 Row = dict[str, Any]
 
 
 def by_api(cloud: Cloud, *, project: str | None = None, host: str | None = None) -> Iterator[Row]:
     """nova's servers, in nova's order, with neutron's ports and floating IPs. Raises CloudUnknown."""
     servers = cloud.servers(project=project, host=host)
-    while batch := list(islice(servers, ASKED)):
-        yield from _joined(cloud, batch)
+    waiting: deque[Future[list[Row]]] = deque()
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="opsfix") as pool:
+        while batch := list(islice(servers, ASKED)):
+            waiting.append(pool.submit(_joined, cloud.network, batch))
+            if len(waiting) > AHEAD:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
 
 
-def _joined(cloud: Cloud, servers: list[Server]) -> Iterator[Row]:
+def _joined(network: Network, servers: list[Server]) -> list[Row]:
     ports: dict[str, list[Row]] = {s.id: [] for s in servers}
     by_port: dict[str, Row] = {}
-    for port in cloud.network.ports_of(list(ports)):
+    for port in network.ports_of(list(ports)):
         row = {"id": port.id, "network_id": port.network_id, "fixed": list(port.addresses), "floating": []}
         by_port[port.id] = row
         ports[port.device_id].append(row)
     asked = iter(by_port)
     while some := list(islice(asked, ASKED)):
-        for floating in cloud.network.every_floating_ip(port_ids=some):
+        for floating in network.every_floating_ip(port_ids=some):
             by_port[floating.port_id or ""]["floating"].append(floating.address)
-    for s in servers:
-        found = sorted(ports[s.id], key=lambda p: str(p["id"]))
-        yield _row(s.id, s.name, s.project_id, s.host, found, complete=True)
+    return [
+        _row(s.id, s.name, s.project_id, s.host, sorted(ports[s.id], key=lambda p: str(p["id"])), complete=True) for s in servers
+    ]
 
 
 def by_database(databases: Databases | None, *, project: str | None = None, host: str | None = None) -> Iterator[Row]:

@@ -48,8 +48,9 @@ class Raw:
         return _own.session
 
     def get(self, path: str, **query: Any) -> Any:
-        """An answer's body."""
-        answer = self._session().get(self._url + path, params=query, timeout=120)
+        """An answer's body. nova's 2.69 is the first that lists the servers of a cell that is down."""
+        version = {"OpenStack-API-Version": "compute 2.69"}
+        answer = self._session().get(self._url + path, params=query, headers=version, timeout=120)
         answer.raise_for_status()
         return answer.json()
 
