@@ -12,6 +12,7 @@
 UPDATE services
 SET deleted = 1, deleted_at = UTC_TIMESTAMP()
 WHERE services.id = :service_id
+  AND services.uuid <=> :service_uuid
   AND BINARY services.host = :service_host
   AND services.`binary` = :service_binary
   AND services.deleted = 0

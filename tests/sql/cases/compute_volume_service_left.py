@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.sql.cases import Case, Flip, Step
 from tests.sql.cases.cinder import volume
-from tests.sql.cases.steps import meanwhile, named, of_row
+from tests.sql.cases.steps import meanwhile, named
 from tests.sql.world import LONG_AGO, NOW, World
 
 SERVICE, NO_VOLUME = "volume_service.id is not none", "volumes.count is 0"
@@ -37,7 +37,7 @@ def seed(w: World) -> None:
 
 def of_other(name: str) -> Step:
     """The row that is named is another one."""
-    return of_row("service_id", name)
+    return lambda w: w.params.update(service_id=w[name]["id"], service_uuid=w[name]["uuid"])
 
 
 def never_reported(w: World) -> None:
@@ -45,11 +45,17 @@ def never_reported(w: World) -> None:
     w.params["seen"] = None
 
 
+def without_uuid(w: World) -> None:
+    w.change("deleted volume", service_uuid=None)
+    w.change("service", uuid=None)
+    w.params["service_uuid"] = None
+
+
 CASE = Case(
     file="compute_volume_service_left.cinder",
     tables=("services", "volumes", "volume_types"),
     seed=seed,
-    variants={"never reported": never_reported, "disabled": meanwhile("service", disabled=1)},
+    variants={"of old, without uuid": without_uuid, "never reported": never_reported, "disabled": meanwhile("service", disabled=1)},
     flips=(
         Flip("no service", SERVICE, named(service_id=None)),
         Flip("removed already", SERVICE, of_other("removed")),
@@ -57,6 +63,8 @@ CASE = Case(
         Flip("of a host of another case", SERVICE, of_other("other case")),
         Flip("of another binary", SERVICE, of_other("other binary")),
         *(Flip(f"host {h!r}", SERVICE, named(service_host=h)) for h in ("gpu-1", "gpu-1@lv_", "GPU-1@lvm", "", None)),
+        Flip("uuid of another", SERVICE, named(service_uuid="uuid-of-other host")),
+        Flip("uuid not read", SERVICE, named(service_uuid=None)),
         Flip("binary not read", SERVICE, named(service_binary=None)),
         Flip("reported since", SERVICE, meanwhile("service", report_count=42)),
         Flip("reported in the second row", SERVICE, meanwhile("service", updated_at=LONG_AGO + timedelta(seconds=1))),
