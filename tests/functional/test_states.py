@@ -17,7 +17,7 @@ def test_state_ends_as_it_must(cloud: Lab, case: Case) -> None:
     ran = cloud.unstick(volume_id, *case.arguments)
 
     item = ran.item(volume_id)
-    assert (item["outcome"], item["finding"]) == (case.outcome, case.finding), item
+    assert (item["outcome"], item["finding"]) == (case.outcome, case.finding), item["reason"]
     assert case.says in item["reason"]
     assert ran.code == case.code
     end = cloud.end_of(volume_id)
