@@ -60,22 +60,28 @@ def read_case(scene: Scene, volume_id: str) -> VolumeCase | None:
         mappings = tuple(
             m for s in servers.values() for m in scene.cloud.mappings(s) if m.volume_id == volume.id
         )
-    # An attach or detach that began between the reads above shows two sides of two moments: it also shows here, as age.
-    now = scene.cloud.volume(volume.id)
-    if now is None:
-        return None
-    if kept and now.status != volume.status:
-        kept = _rows(scene, "read_volume.cinder", volume)
-    volume = replace(now, hosts=volume.hosts, status=str(kept[0]["status"]) if kept else now.status)
-    return VolumeCase(
-        volume=volume,
+    now, kept = _now(scene, volume, kept)
+    return None if now is None else VolumeCase(
+        volume=now,
         attachments=attachments,
         mappings=mappings,
         servers=servers,
         migrations={s: tuple(scene.cloud.migrations(s)) for s in servers},
         worker=_worker(scene, kept),
-        transfers=tuple(scene.cloud.transfers(volume.id)) if volume.status == "awaiting-transfer" else (),
+        transfers=tuple(scene.cloud.transfers(now.id)) if now.status == "awaiting-transfer" else (),
     )
+
+
+def _now(scene: Scene, volume: Volume, kept: list[dict[str, Any]]) -> tuple[Volume | None, list[dict[str, Any]]]:
+    """The volume once more, None when it is gone by now. An attach or detach that began since it was read first shows two
+    sides of two moments: it also shows here, as age."""
+    if not kept:
+        now = scene.cloud.volume(volume.id)
+        return (replace(now, hosts=volume.hosts) if now else None), kept
+    kept = _rows(scene, "read_volume.cinder", volume)
+    if not kept:
+        return None, kept
+    return replace(volume, status=str(kept[0]["status"]), updated_at=_utc(kept[0]["changed_at"])), kept
 
 
 def _rows(scene: Scene, file: str, volume: Volume) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@
 -- params: volume_id = volume.id
 
 -- rows: 0..n
-SELECT v.status, a.id AS attachment_id, a.attached_host, COALESCE(a.updated_at, a.created_at) AS attachment_changed_at,
+SELECT v.status, COALESCE(v.updated_at, v.created_at) AS changed_at, a.id AS attachment_id, a.attached_host,
+  COALESCE(a.updated_at, a.created_at) AS attachment_changed_at,
   (a.connector IS NOT NULL AND a.connector NOT IN ('', 'null', '{}')) AS has_connector,
   w.id AS worker_id, s.host AS worker_host,
   COALESCE(s.updated_at > UTC_TIMESTAMP() - INTERVAL 60 SECOND, 0) AS worker_alive

@@ -73,8 +73,8 @@ class FakeDatabases:
         beats = service is not None and service.updated_at > ago(60)
         work = {"worker_id": 1 if host else None, "worker_host": host, "worker_alive": int(beats)}
         return [
-            {"status": volume.status, "attachment_id": a and a.id, "attached_host": a and a.host,
-             "attachment_changed_at": None,
+            {"status": volume.status, "changed_at": volume.updated_at and volume.updated_at.replace(tzinfo=None),
+             "attachment_id": a and a.id, "attached_host": a and a.host, "attachment_changed_at": None,
              "has_connector": bool(a and a.connected), **work}
             for a in (volume.live or [None])
         ] if volume else []

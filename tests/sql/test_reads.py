@@ -119,7 +119,7 @@ def attachments(w: World) -> list[Row]:
     attachment(w, "removed", volume_id, deleted=1)
     attachment(w, "of the other", w["other"]["id"])
     w.params = {"volume_id": volume_id}
-    idle = {"status": "in-use", "worker_id": None, "worker_host": None, "worker_alive": 0, "attachment_changed_at": LONG_AGO}
+    idle = {**alone("in-use"), "attachment_changed_at": LONG_AGO}
     return [
         {"attachment_id": "one", "attached_host": "gpu-1", "has_connector": 1, **idle},
         {"attachment_id": "reserved", "attached_host": None, "has_connector": 0, **idle},
@@ -159,7 +159,7 @@ def mappings(w: World) -> list[Row]:
 def alone(status: str) -> Row:
     """A volume that has no attachment and that nobody works on."""
     unattached = {"attachment_id": None, "attached_host": None, "has_connector": 0, "attachment_changed_at": None}
-    return {"status": status, **unattached, "worker_id": None, "worker_host": None, "worker_alive": 0}
+    return {"status": status, "changed_at": LONG_AGO, **unattached, "worker_id": None, "worker_host": None, "worker_alive": 0}
 
 
 def worker(age: int | None) -> Callable[[World], list[Row]]:
