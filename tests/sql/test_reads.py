@@ -121,8 +121,8 @@ def attachments(w: World) -> list[Row]:
     w.params = {"volume_id": volume_id}
     idle = {**alone("in-use"), "attachment_changed_at": LONG_AGO}
     return [
-        {"attachment_id": "one", "attached_host": "gpu-1", "has_connector": 1, **idle},
-        {"attachment_id": "reserved", "attached_host": None, "has_connector": 0, **idle},
+        idle | {"attachment_id": "one", "attached_host": "gpu-1", "has_connector": 1},
+        idle | {"attachment_id": "reserved", "attached_host": None, "has_connector": 0},
     ]
 
 
