@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from opsfix.consumers import Consumer, below, read_consumers
+from opsfix.consumers import rows as _rows
 from opsfix.resources import Agent, Aggregate, Migration, Provider, Server, Service
 from opsfix.scene import Scene
 
 #: So many nodes are asked for one by one in placement; for more, all providers are listed once.
 FEW = 8
-#: What nova's own consumers are in placement (1.38); before, and for rows made before, there is no type.
-OF_NOVA = (None, "INSTANCE", "MIGRATION", "unknown")
-
 Row = Mapping[str, Any]
 
 
@@ -34,17 +33,6 @@ class Node:
     id: int | None = None
     cell: str | None = None
     updated_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Consumer:
-    """What has allocations from the host's providers. ``standing``: 'dead' (proven), 'elsewhere' (a live server of
-    another host), or why it is not proven. ``seen``: placement's API lists it; ``provider`` is one that it holds."""
-
-    id: str
-    provider: str
-    standing: str
-    seen: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,13 +103,6 @@ def read_case(scene: Scene, host: str, cell: str | None, remembered: Iterable[No
     )
 
 
-def _rows(scene: Scene, file: str, *, cell: str | None = None, **params: Any) -> tuple[Row, ...] | None:
-    """The rows of a read file, None where its database is not configured."""
-    if scene.databases is None or not scene.has(file.rsplit(".", 1)[1]):
-        return None
-    return tuple(scene.databases.read(file, params, cell=cell))
-
-
 def _compute(scene: Scene, host: str, cell: str | None, services: list[Service]) -> Compute:
     rows = _rows(scene, "read_host_services.nova", host=host)
     nodes = _nodes(scene, host)
@@ -183,7 +164,7 @@ def _providers(scene: Scene, host: str, nodes: tuple[Node, ...], *, by_name: boo
     roots = [p for p in mine if p.name not in foreign]
     found: dict[str, Provider] = {}
     for root in roots:
-        found |= {p.uuid: p for p in _below(root, placement.providers(tree=root.uuid))}
+        found |= {p.uuid: p for p in below(root, placement.providers(tree=root.uuid))}
     return tuple(reversed(found.values()))
 
 
@@ -195,58 +176,11 @@ def _foreign(scene: Scene, host: str, names: list[str]) -> set[str]:
     return {str(r["name"]) for r in rows if r["host"] != host}
 
 
-def _below(root: Provider, tree: list[Provider]) -> list[Provider]:
-    """The provider and all below it, parents first."""
-    found = [root]
-    for provider in found:
-        found += [p for p in tree if p.parent == provider.uuid]
-    return found
-
-
 def _consumers(
     scene: Scene, host: str, providers: tuple[Provider, ...], migrations: tuple[Migration, ...]
 ) -> tuple[tuple[Consumer, ...], int | None]:
-    """Who has allocations from these providers, and how many amounts belong to consumers that the API does not list
-    (None: they are named among the consumers, from placement's database)."""
-    placement = scene.cloud.placement
     moving = {m.uuid for m in migrations if m.in_progress}
-    found: dict[str, Consumer] = {}
-    hidden = 0
-    for provider in providers:
-        held = placement.consumers(provider.uuid)
-        counted: dict[str, int] = {}
-        for consumer, resources in held.items():
-            if consumer not in found:
-                found[consumer] = Consumer(consumer, provider.uuid, _standing(scene, host, consumer, moving))
-            for name, amount in resources.items():
-                counted[name] = counted.get(name, 0) + amount
-        hidden += sum(amount > counted.get(name, 0) for name, amount in placement.usages(provider.uuid).items())
-    unseen = _rows(scene, "read_allocations_unseen.placement", providers=[p.uuid for p in providers]) if providers else ()
-    if unseen is None:
-        return tuple(found.values()), hidden
-    more = [Consumer(r["consumer"], r["provider"], _server_standing(scene, host, r["consumer"], moving), seen=False) for r in unseen]
-    return (*found.values(), *more), None
-
-
-def _standing(scene: Scene, host: str, consumer: str, moving: set[str | None]) -> str:
-    """As nova and placement tell: only what was nova's own can be proven dead by nova's 404."""
-    allocation = scene.cloud.placement.allocation(consumer)
-    if allocation is not None and allocation.type not in OF_NOVA:
-        return f"is no server but of type {allocation.type}"
-    return _server_standing(scene, host, consumer, moving)
-
-
-def _server_standing(scene: Scene, host: str, consumer: str, moving: set[str | None]) -> str:
-    """Dead is what nova answers 404 for (which covers builds that no host was found for), no cell has a live row of,
-    and no unfinished migration is."""
-    if consumer in moving:
-        return "is a migration that is going on"
-    server = scene.cloud.server(consumer)
-    if server is not None:
-        return _live_standing(server, host)
-    if _rows(scene, "read_server_live.nova", server_id=consumer):
-        return "is a server that only nova's database has"
-    return "dead"
+    return read_consumers(scene, providers, moving, lambda server: _live_standing(server, host))
 
 
 def _live_standing(server: Server, host: str) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from opsfix.compute_case import Consumer, HostCase, Node, latest, read_case, utc
+from opsfix.compute_case import HostCase, Node, latest, read_case, utc
+from opsfix.consumers import facts_of as placement_facts
+from opsfix.consumers import some
 from opsfix.errors import UsageError
-from opsfix.guards import Unread
 from opsfix.resources import Agent
 from opsfix.scene import Scene
 from opsfix.subject import Look
@@ -146,9 +147,9 @@ def facts_of(case: HostCase, scene: Scene, cell: str | None) -> dict[str, Any]:
         "living.count": len(living),
         "living.names": ", ".join(living),
         "servers.count": len(compute.servers),
-        "servers.names": _some(compute.servers),
+        "servers.names": some(compute.servers),
         "migrations.count": sum(m.in_progress for m in compute.migrations),
-        "migrations.names": _some([f"{m.type or 'move'} of server {m.server_id}: {m.status}" for m in compute.migrations if m.in_progress]),
+        "migrations.names": some([f"{m.type or 'move'} of server {m.server_id}: {m.status}" for m in compute.migrations if m.in_progress]),
         "volumes.count": case.volumes,
         "volumes.backends": ", ".join(sorted({s.host for s in case.volume_services if s.binary == "cinder-volume"})),
         "aggregates.count": len(compute.aggregates),
@@ -159,7 +160,8 @@ def facts_of(case: HostCase, scene: Scene, cell: str | None) -> dict[str, Any]:
         "host_mapping.cell": compute.mapping["mapped_to"] if compute.mapping else None,
         "identities": (),
     }
-    return facts | _service_facts(case) | _placement_facts(case) | _agent_facts(case) | _volume_service_facts(case)
+    held = placement_facts(case.providers, case.consumers, case.uncounted)
+    return facts | _service_facts(case) | held | _agent_facts(case) | _volume_service_facts(case)
 
 
 def _cell_chosen(case: HostCase, scene: Scene, cell: str | None) -> bool:
@@ -167,11 +169,6 @@ def _cell_chosen(case: HostCase, scene: Scene, cell: str | None) -> bool:
     if cell is None:
         return len(case.compute.cells) < 2
     return case.compute.rows is not None and scene.databases is not None and cell in scene.databases.cell_names()
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
 
 
 def _state(case: HostCase, *, fenced: bool) -> str:
@@ -212,35 +209,6 @@ def _service_facts(case: HostCase) -> dict[str, Any]:
     }
 
 
-def _placement_facts(case: HostCase) -> dict[str, Any]:
-    dead = [c for c in case.consumers if c.standing == "dead"]
-    elsewhere = [c for c in case.consumers if c.standing == "elsewhere"]
-    unproven = [c for c in case.consumers if c not in dead and c not in elsewhere]
-    unseen = next((c for c in dead if not c.seen), None)
-    return {
-        "providers.count": len(case.providers),
-        "providers.ids": tuple(p.uuid for p in case.providers),
-        "providers.names": _some(p.name for p in reversed(case.providers)),
-        "allocations.dead": sum(c.seen for c in dead),
-        "allocations.dead_ids": tuple(c.id for c in dead if c.seen),
-        "allocations.unproven": len(unproven),
-        "allocations.unproven_names": _some(f"{c.id} {c.standing}" for c in unproven),
-        "allocations.elsewhere": len(elsewhere),
-        "allocations.elsewhere_names": _some(_unset(c) for c in elsewhere),
-        "allocations.unseen": sum(not c.seen for c in dead) or case.uncounted or 0,
-        "unseen.provider": unseen.provider if unseen else None,
-        "unseen.consumer": unseen.id if unseen else _unlisted(case),
-    }
-
-
-def _unset(consumer: Consumer) -> str:
-    return f"openstack resource provider allocation unset --provider {consumer.provider} {consumer.id}"
-
-
-def _unlisted(case: HostCase) -> Unread | None:
-    return Unread("only placement's database tells, and it is not configured") if case.uncounted else None
-
-
 def _agent_facts(case: HostCase) -> dict[str, Any]:
     routers = _moves(case, "L3 agent", case.routers)
     networks = _moves(case, "DHCP agent", case.networks)
@@ -253,7 +221,7 @@ def _agent_facts(case: HostCase) -> dict[str, Any]:
         "routers.moves": tuple(m for m in routers if m[2]),
         "networks.moves": tuple(m for m in networks if m[2]),
         "agents.homeless": len(homeless),
-        "agents.homeless_names": _some(homeless),
+        "agents.homeless_names": some(homeless),
     }
 
 
