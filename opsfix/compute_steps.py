@@ -122,13 +122,36 @@ class MoveRouters(Step):
 
 
 def _moving_router(agent: str, router: str, taker: str) -> Send:
-    def move(cloud: Cloud) -> None:
+    def move(cloud: Cloud, _: Course) -> Result | None:
         network = cloud.network
-        network.remove_router(agent, router)
-        if not _served({a for a in network.agents_of_router(router) if a != agent}, cloud):
-            network.add_router(taker, router)
+        return _handed_over(
+            lambda: network.remove_router(agent, router),
+            lambda: _served({a for a in network.agents_of_router(router) if a != agent}, cloud),
+            lambda: network.add_router(taker, router),
+        )
 
-    return lambda cloud, _: move(cloud)
+    return move
+
+
+def _handed_over(take: Callable[[], None], served: Callable[[], bool], give: Callable[[], None]) -> Result | None:
+    """Take something from a dead agent and give it to a live one, unless a live one serves it; what is gone needs none."""
+    gone = False
+    try:
+        take()
+    except CloudRefused as e:
+        if e.status != 404:
+            raise
+        gone = True
+    if served():
+        return None
+    try:
+        give()
+    except CloudRefused as e:
+        if gone and e.status == 404:
+            return Result.SKIPPED
+        if e.status != 409 or not served():  # neutron, or another run, gave it away a moment ago
+            raise
+    return None
 
 
 class MoveNetworks(Step):
@@ -142,13 +165,15 @@ class MoveNetworks(Step):
 
 
 def _moving_network(agent: str, network_id: str, taker: str) -> Send:
-    def move(cloud: Cloud) -> None:
+    def move(cloud: Cloud, _: Course) -> Result | None:
         network = cloud.network
-        network.remove_network(agent, network_id)
-        if not _served({a for a in network.agents_of_network(network_id) if a != agent}, cloud):
-            network.add_network(taker, network_id)
+        return _handed_over(
+            lambda: network.remove_network(agent, network_id),
+            lambda: _served({a for a in network.agents_of_network(network_id) if a != agent}, cloud),
+            lambda: network.add_network(taker, network_id),
+        )
 
-    return lambda cloud, _: move(cloud)
+    return move
 
 
 def _served(agents: set[str], cloud: Cloud) -> bool:
@@ -160,7 +185,7 @@ class DeleteAgents(Step):
     """Delete each agent, if it is still as dead as it was seen: neutron itself deletes a live one without a word."""
 
     def calls(self, facts: Facts) -> Iterator[Call]:
-        host = facts["compute.id"]
+        host = facts["agents.host"]
         for agent, binary, heartbeat in facts["agents.names"]:
             yield Call(f"neutron: delete {binary} on {host} ({agent})", _deleting_agent(host, agent, heartbeat))
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from opsfix.compute_case import HostCase, Node, latest, read_case, utc
+from opsfix.agent_facts import agent_facts
+from opsfix.compute_case import HostCase, Node, Row, latest, read_case, utc
 from opsfix.consumers import facts_of as placement_facts
 from opsfix.consumers import some
 from opsfix.errors import UsageError
-from opsfix.resources import Agent
+from opsfix.resources import Service
 from opsfix.scene import Scene
 from opsfix.subject import Look
 
@@ -22,8 +22,6 @@ from opsfix.subject import Look
 PERIOD = 10.0
 #: Begins the key of a heartbeat that an API shows which also moves when a service is changed.
 SHOWN = "shown "
-#: L3 agents in these modes serve what runs on their own host: their routers cannot be moved.
-LOCAL = ("dvr", "dvr_no_external")
 
 
 @dataclass
@@ -161,7 +159,7 @@ def facts_of(case: HostCase, scene: Scene, cell: str | None) -> dict[str, Any]:
         "identities": (),
     }
     held = placement_facts(case.providers, case.consumers, case.uncounted)
-    return facts | _service_facts(case) | held | _agent_facts(case) | _volume_service_facts(case)
+    return facts | _service_facts(case) | held | _agent_facts(case) | volume_service_facts(case.volume_services, case.volume_rows)
 
 
 def _cell_chosen(case: HostCase, scene: Scene, cell: str | None) -> bool:
@@ -210,46 +208,18 @@ def _service_facts(case: HostCase) -> dict[str, Any]:
 
 
 def _agent_facts(case: HostCase) -> dict[str, Any]:
-    routers = _moves(case, "L3 agent", case.routers)
-    networks = _moves(case, "DHCP agent", case.networks)
-    homeless = [f"router {r}" for _, r, to in routers if not to] + [f"network {n}" for _, n, to in networks if not to]
-    return {
-        "agents.count": len(case.agents),
-        "agents.ids": tuple(a.id for a in case.agents),
-        "agents.names": tuple((a.id, a.binary, a.heartbeat.isoformat() if a.heartbeat else "") for a in case.agents),
-        "agents.host": case.host,
-        "routers.moves": tuple(m for m in routers if m[2]),
-        "networks.moves": tuple(m for m in networks if m[2]),
-        "agents.homeless": len(homeless),
-        "agents.homeless_names": some(homeless),
-    }
+    facts = agent_facts(case.host, case.agents, case.others, case.routers, case.networks)
+    return facts | {"agents.count": len(case.agents)}
 
 
-def _moves(case: HostCase, kind: str, served: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str, str]]:
-    """(dead agent, what it serves, agent that is to take over), the work spread evenly; '' where none can."""
-    able = sorted((a for a in case.others if _able(a, kind)), key=lambda a: a.id)
-    load = Counter({a.id: 0 for a in able})
-    moves = []
-    for agent in (a for a in case.agents if a.mode not in LOCAL):
-        for thing in served.get(agent.id, ()):
-            taker = min(able, key=lambda a: load[a.id], default=None)
-            if taker:
-                load[taker.id] += 1
-            moves.append((agent.id, thing, taker.id if taker else ""))
-    return moves
-
-
-def _able(agent: Agent, kind: str) -> bool:
-    return agent.type == kind and agent.state == "up" and agent.enabled and agent.mode not in LOCAL
-
-
-def _volume_service_facts(case: HostCase) -> dict[str, Any]:
-    row = case.volume_rows[0] if case.volume_rows else None
+def volume_service_facts(services: Sequence[Service], rows: Sequence[Row] | None) -> dict[str, Any]:
+    """The facts of services of cinder as its API lists them, and of the first of their rows (None: no database)."""
+    row = rows[0] if rows else None
     # of two rows of one service cinder's call reaches one: what it disabled there is all that it can do
-    reached = {(s.binary, s.host) for s in case.volume_services if s.status == "disabled"}
-    enabled = tuple(sorted({(s.binary, s.host) for s in case.volume_services} - reached))
+    reached = {(s.binary, s.host) for s in services if s.status == "disabled"}
+    enabled = tuple(sorted({(s.binary, s.host) for s in services} - reached))
     return {
-        "volume_services.count": max(len(case.volume_services), len(case.volume_rows or ())),
+        "volume_services.count": max(len(services), len(rows or ())),
         "volume_services.enabled": len(enabled),
         "volume_services.enabled_names": enabled,
         "volume_service.id": row["id"] if row else None,
