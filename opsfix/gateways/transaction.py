@@ -13,8 +13,9 @@ from sqlalchemy import exc
 from opsfix.errors import DatabaseRefused, DatabaseUnknown
 from opsfix.sqlfile import SqlFile, Statement
 
-#: InnoDB deadlock (on Galera also a failed certification), lock wait time-out, record changed under a snapshot: these
-#: three, at COMMIT as before, prove that nothing was written.
+#: InnoDB deadlock (on Galera also a failed certification), lock wait time-out, record changed under a snapshot. Before
+#: COMMIT they prove that nothing was written. At COMMIT they do where the node still has its cluster: one that is cut off
+#: while it replicates says 1213 as well, and the others may have the change.
 RETRIED = frozenset({1213, 1205, 1020})
 
 Row = dict[str, Any]
@@ -97,17 +98,16 @@ def write(sessions: Sessions, file: SqlFile, params: Mapping[str, Any], record: 
                     raise DatabaseRefused(f"{effect.table}: {done} rows changed where {effect.rows} were locked; rolled back")
             after = _after(connection, effects, keys)
             record("sql-after", images=after)
+            lost: Exception | None = None
             try:
                 transaction.commit()
-            except Exception as e:
-                if code(e) in RETRIED:
-                    raise
-                lost = words(e)
+            except Exception as e:  # noqa: BLE001  whatever it was, the commit may have taken place
+                lost = e
                 connection.invalidate()  # its transaction may be open: reading back on it would show what is not committed
-            else:
-                lost = ""
-    if lost and not _took_place(sessions, effects, after, keys, lost):
-        raise DatabaseRefused(f"the commit was not confirmed ({lost}); read back: nothing was changed")
+    if lost is not None and not _took_place(sessions, effects, after, keys, lost):
+        if code(lost) in RETRIED:
+            raise lost
+        raise DatabaseRefused(f"the commit was not confirmed ({words(lost)}); read back: nothing was changed")
     record("sql-committed")
     return Changed(effects)
 
@@ -184,9 +184,13 @@ def _told(effect: Effect) -> dict[str, Any]:
 
 
 def _took_place(
-    sessions: Sessions, effects: list[Effect], after: list[dict[str, Any]], keys: Mapping[str, list[str]], lost: str
+    sessions: Sessions, effects: list[Effect], after: list[dict[str, Any]], keys: Mapping[str, list[str]], error: Exception
 ) -> bool:
-    """Read back, locking, what an unconfirmed commit left: its own transaction may still be ending on the server."""
+    """Read back, locking, what an unconfirmed commit left: its own transaction may still be ending on the server.
+
+    Rows that are neither as before nor as written are no wonder where another's write was certified first.
+    """
+    lost = words(error)
     try:
         with sessions() as connection, connection.begin():
             now = [_by_key(connection, i["table"], i["key"], " FOR UPDATE") for i in after]
@@ -195,6 +199,6 @@ def _took_place(
         raise DatabaseUnknown(f"the commit was not confirmed ({lost}), and reading back failed: {words(e)}") from None
     if now == [i["row"] for i in after]:
         return True
-    if now == [i["row"] for i in _images(effects, keys)]:
+    if now == [i["row"] for i in _images(effects, keys)] or code(error) in RETRIED:
         return False
     raise DatabaseUnknown(f"the commit was not confirmed ({lost}); the rows are neither as before nor as written")
