@@ -117,6 +117,9 @@ class Cloud(Protocol):
     def delete_server(self, server_id: str, *, force: bool) -> None:
         """``DELETE /servers/ID``, or ``forceDelete``, which waits for no reclaim interval."""
 
+    def catalogue(self) -> frozenset[str]:
+        """The types of the services that keystone's catalogue lists, 'compute' for one."""
+
     @property
     def placement(self) -> Placement:
         """placement's API, under the same rules."""
@@ -164,8 +167,8 @@ class Hosts(Protocol):
     def hypervisors(self, *, with_servers: bool = False) -> Iterator[Hypervisor]:
         """Every node that nova shows, page by page; it hides those without a service or without a mapping of their host."""
 
-    def migrations(self, host: str) -> Iterator[Migration]:
-        """Every migration from or to a host, page by page, over or not."""
+    def migrations(self, host: str | None = None) -> Iterator[Migration]:
+        """Every migration, or those from or to a host, page by page, over or not."""
 
     def aggregates(self) -> list[Aggregate]:
         """All host aggregates."""
@@ -192,8 +195,9 @@ class Hosts(Protocol):
 class Placement(Protocol):
     """placement, under the rules of Cloud."""
 
-    def providers(self, *, name: str | None = None, tree: str | None = None) -> list[Provider]:
-        """All resource providers, those of one name (placement ignores its case), or those of the tree with this member."""
+    def providers(self, *, name: str | None = None, tree: str | None = None, trait: str | None = None) -> list[Provider]:
+        """All resource providers, those of one name (placement ignores its case), of the tree with this member, or that
+        have a trait."""
 
     def allocation(self, consumer: str) -> Allocation | None:
         """What a consumer holds, None when nothing. Rows without a consumer's record are not seen."""
@@ -264,6 +268,9 @@ class Network(Protocol):
 
     def unbind_port(self, port_id: str) -> None:
         """Take a port from its server and its host."""
+
+    def bind_port(self, port_id: str, host: str) -> None:
+        """Have neutron bind a port to a host anew. Whether it could, the port's ``vif_type`` tells."""
 
     def agents(self, *, host: str | None = None) -> list[Agent]:
         """All agents, or those of one host, compared exactly (neutron itself ignores its case)."""

@@ -159,7 +159,8 @@ class Aggregate:
 @dataclass(frozen=True)
 class Port:
     """A neutron port. ``device_id`` is the server's id where ``device_owner`` begins with ``compute:``; ``subnet_ids``
-    are those of its ``addresses``, in their order; ``pairs`` what else it may send as (allowed_address_pairs)."""
+    are those of its ``addresses``, in their order; ``pairs`` what else it may send as (allowed_address_pairs).
+    ``changed_at`` is None where neutron keeps no times."""
 
     id: str
     name: str
@@ -174,6 +175,7 @@ class Port:
     subnet_ids: tuple[str, ...] = ()
     enabled: bool = True
     pairs: tuple[str, ...] = ()
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ NOUNS = {
     "image": ("opsfix.cli.image", "Purge images, once nobody needs them."),
     "db": ("opsfix.cli.db", "Back the databases up, prove and restore backups, look at the servers."),
     "instance": ("opsfix.cli.instance", "Repair, restore and purge servers; list their addresses."),
+    "placement": ("opsfix.cli.placement", "Find and clean what placement counts for nobody."),
+    "port": ("opsfix.cli.port", "Find and repair ports of servers: bindings that failed, servers that are gone."),
     "volume": ("opsfix.cli.volume", "Repair volumes: stuck states, stale attachments."),
 }
 

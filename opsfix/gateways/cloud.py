@@ -157,6 +157,12 @@ class OpenStackCloud:
 
     # reads
 
+    def catalogue(self) -> frozenset[str]:
+        """See ports.Cloud."""
+        session = self._sdk.session
+        listed = read(lambda: session.auth.get_access(session).service_catalog.catalog)
+        return frozenset(str(service["type"]) for service in listed)
+
     def volume(self, volume_id: str) -> Volume | None:
         """See ports.Cloud."""
         return one(lambda: _volume(self._body("block_storage", f"/volumes/{volume_id}", {})["volume"]))

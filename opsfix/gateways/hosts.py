@@ -51,8 +51,10 @@ class Hosts:
             ),
         )
 
-    def migrations(self, host: str) -> Iterator[Migration]:
+    def migrations(self, host: str | None = None) -> Iterator[Migration]:
         """See ports.Hosts."""
+        if host is None:
+            return (_migration(m) for m in self._migrations())
         return (_migration(m) for m in self._migrations(host=host) if host in (m["source_compute"], m["dest_compute"]))
 
     def migrations_of(self, server_id: str) -> list[Migration]:

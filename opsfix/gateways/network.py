@@ -54,6 +54,10 @@ class Network(Forwarding):
         """See ports.Network."""
         change(lambda: self._proxy.update_port(port_id, device_id="", device_owner="", binding_host_id=""))
 
+    def bind_port(self, port_id: str, host: str) -> None:
+        """See ports.Network."""
+        change(lambda: self._proxy.update_port(port_id, binding_host_id=host))
+
     def agents(self, *, host: str | None = None) -> list[Agent]:
         """See ports.Network."""
         query = {} if host is None else {"host": host}
@@ -111,6 +115,7 @@ def _port(p: Any) -> Port:
         subnet_ids=tuple(f["subnet_id"] for f in p.fixed_ips or []),
         enabled=p.is_admin_state_up is not False,
         pairs=tuple(pair["ip_address"] for pair in p.allowed_address_pairs or []),
+        changed_at=time(p.updated_at),
     )
 
 

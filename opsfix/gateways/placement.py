@@ -34,9 +34,11 @@ class Placement:
     def _delete(self, path: str) -> None:
         sdk_errors.raise_from_response(self._proxy.delete(path, microversion=self._version))
 
-    def providers(self, *, name: str | None = None, tree: str | None = None) -> list[Provider]:
+    def providers(self, *, name: str | None = None, tree: str | None = None, trait: str | None = None) -> list[Provider]:
         """See ports.Placement."""
-        found = read(lambda: self._get("/resource_providers", name=name, in_tree=tree)["resource_providers"])
+        found = read(
+            lambda: self._get("/resource_providers", name=name, in_tree=tree, required=trait)["resource_providers"]
+        )
         return [
             Provider(p["uuid"], p["name"], p["generation"], p.get("root_provider_uuid"), p.get("parent_provider_uuid"))
             for p in found

@@ -26,6 +26,14 @@ from opsfix.repairs import (
     instance_present,
     instance_rows_kept,
     instance_terminate_disabled,
+    placement_allocation_missing,
+    placement_allocation_orphaned,
+    placement_allocation_unrecorded,
+    placement_consumer_empty,
+    placement_provider_left,
+    placement_provider_renamed,
+    port_binding_failed,
+    port_orphaned,
     state_building,
     state_error,
     state_task,
@@ -89,6 +97,20 @@ COMPUTE_PURGE: tuple[Repair, ...] = (
     compute_node_mapped.REPAIR,
     compute_token_left.REPAIR,
     compute_volume_service_left.REPAIRS[1],
+)
+
+PLACEMENT_CLEAN: tuple[Repair, ...] = (
+    placement_allocation_orphaned.REPAIR,
+    placement_allocation_unrecorded.REPAIR,
+    placement_consumer_empty.REPAIR,
+    placement_allocation_missing.REPAIR,
+    placement_provider_renamed.REPAIR,
+    *placement_provider_left.REPAIRS,
+)
+
+PORT_REPAIR: tuple[Repair, ...] = (
+    port_orphaned.REPAIR,
+    port_binding_failed.REPAIR,
 )
 
 INSTANCE_PURGE: tuple[Repair, ...] = (

@@ -31,7 +31,7 @@ GLOBAL = options(cli)
 EVERY_OPTION = GLOBAL.union(*(options(c) for c in COMMANDS.values()))
 #: programs whose own options a document may show
 FOREIGN = (
-    "openstack ", "cinder ", "nova-manage ", "ipmitool ", "python3 ", "virsh ", "git ", "grep ", "glance-scrubber ",
+    "openstack ", "cinder ", "nova-manage ", "placement-manage ", "ipmitool ", "python3 ", "virsh ", "git ", "grep ", "glance-scrubber ",
     "sha256sum ", "zstd ",
 )
 
