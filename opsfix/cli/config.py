@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsfix.cli import options, session
-from opsfix.errors import ConfigError
+from opsfix.errors import ConfigError, DatabaseUnknown
 
 if TYPE_CHECKING:
     from opsfix.config import Settings, Value
@@ -52,6 +52,39 @@ def check(ctx: click.Context, /, output: str) -> None:
     rows = list(checks(session.cloud(ctx, found), found))
     _print(rows, ("name", "result", "detail"), "opsfix.config-check/1", "checks", output)
     ctx.exit(3 if any(row["result"] == "failed" for row in rows) else 0)
+
+
+@group.command(epilog="""\
+\b
+Examples:
+  opsfix config grants >opsfix.sql                     for repairs, undo left out
+  opsfix config grants --account watch@10.0.0.% --read-only
+""")
+@click.option("--account", default="opsfix@%", show_default=True, metavar="USER[@HOST]", help="The account, which must be there already.")
+@click.option("--read-only", is_flag=True, help="For an account of dry runs, lists and audits: SELECT alone.")
+@click.pass_context
+def grants(ctx: click.Context, /, account: str, read_only: bool) -> None:
+    """Print the GRANTs of an account that may do what the SQL of opsfix does, and nothing else.
+
+    One statement a line, for each configured database as its release is, to be run by who may grant. Backups need other
+    rights, see their runbook.
+    """
+    from opsfix.gateways.opening import open_databases
+    from opsfix.grants import statements
+
+    databases = open_databases(session.settings(ctx))
+    if databases is None:
+        raise ConfigError("no database is configured, so its name and release are not known: see 'opsfix config show'")
+    try:
+        lines = [
+            line for place in databases.every()
+            for line in statements(place.service, str(place.url.database), place.tables(), account, read_only=read_only)
+        ]
+    except DatabaseUnknown as e:
+        raise ConfigError(f"the database {e}") from None
+    finally:
+        databases.dispose()
+    session.write("".join(f"{line}\n" for line in dict.fromkeys(lines)))
 
 
 def _state_dir(found: Settings) -> Value:

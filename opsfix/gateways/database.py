@@ -170,6 +170,11 @@ class Database:
             comment = status.get("wsrep_local_state_comment", "?")
             raise GuardError(f"the Galera node behind {self} is not safe to use: ready {seen[0]}, {seen[1]}, {comment}: use another node")
 
+    def tables(self) -> set[str]:
+        """The names of its tables, as far as the account may know them."""
+        text = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+        return {str(row["name"]) for row in self.rows(text)}
+
     def preview(self, file: sqlfile.SqlFile, params: Mapping[str, Any]) -> Preview:
         """What a fallback would do to the rows as they are now; sends no statement that changes anything.
 
@@ -181,14 +186,9 @@ class Database:
 
     def _present(self, file: sqlfile.SqlFile) -> sqlfile.SqlFile:
         """The file without the statements whose table this release has not."""
-        optional = [s.table for s in file.statements if s.optional]
-        if not optional:
+        if not any(s.optional for s in file.statements):
             return file
-        rows = self.rows(
-            "SELECT TABLE_NAME AS name FROM information_schema.TABLES"
-            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN :tables", {"tables": optional},
-        )
-        there = {r["name"] for r in rows}
+        there = self.tables()
         return replace(file, statements=tuple(s for s in file.statements if not s.optional or s.table in there))
 
     def commit(self, file: sqlfile.SqlFile, params: Mapping[str, Any], record: Any) -> Changed:

@@ -14,8 +14,8 @@ from opsfix.errors import DatabaseRefused, DatabaseUnknown
 from opsfix.sqlfile import SqlFile, Statement
 
 #: InnoDB deadlock (on Galera also a failed certification), lock wait time-out, record changed under a snapshot. Before
-#: COMMIT they prove that nothing was written. At COMMIT they do where the node still has its cluster: one that is cut off
-#: while it replicates says 1213 as well, and the others may have the change.
+#: COMMIT they prove that nothing was written; a node that loses its cluster while it commits may say so, too, so there
+#: the rows are asked.
 RETRIED = frozenset({1213, 1205, 1020})
 
 Row = dict[str, Any]
