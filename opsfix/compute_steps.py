@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from opsfix import inverses
 from opsfix.errors import CloudRefused, CloudUnknown
 from opsfix.guards import Facts
 from opsfix.model import Result
@@ -41,7 +42,7 @@ class WatchHost(Step):
                 raise CloudUnknown("interrupted while the host was watched")
             return Result.DONE
 
-        yield Call(f"watch for {self.seconds:.0f} s that nothing on {facts['compute.id']} reports", watch)
+        yield Call(f"watch for {self.seconds:.0f} s that nothing on {facts['compute.id']} reports", watch, inverses.NOTHING)
 
 
 class RetireCompute(Step):
@@ -49,9 +50,10 @@ class RetireCompute(Step):
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         service, host = facts["service.uuid"], facts["compute.id"]
-        back = {"enable_compute": {"service": service, "host": host}}
-        yield Call(f"nova: disable nova-compute on {host}", lambda cloud, _: cloud.hosts.disable_compute(service), back)
-        yield Call(f"nova: force nova-compute on {host} down", lambda cloud, _: cloud.hosts.force_down(service), back)
+        for name in ("disable_compute", "force_down"):
+            call = inverses.call({name: {"service": service, "host": host}}, {})
+            assert call is not None
+            yield call
 
 
 class LeaveAggregates(Step):

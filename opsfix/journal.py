@@ -84,8 +84,8 @@ def state_dir(given: str | None) -> Path:
 class Journal:
     """One run's journal; safe to use from several threads, which share each fsync."""
 
-    def __init__(self, root: Path, command: str, mode: str, arguments: list[str], cloud: str):
-        """Create the run's directory; raises ConfigError when that is not possible."""
+    def __init__(self, root: Path, command: str, mode: str, arguments: list[str], cloud: str, **more: Any):
+        """Create the run's directory; ``more`` is kept in run.json. Raises ConfigError when that is not possible."""
         started = datetime.now(UTC)
         self.run = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self.path = root / "runs" / self.run
@@ -98,12 +98,13 @@ class Journal:
             _sync(root)
             _sync(root / "runs")
             self._file = os.open(self.path / "journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)  # what tells a run at work from one that died
         except OSError as e:
             raise ConfigError(f"the journal cannot be kept in {root} ({e.strerror}): name another place with --state-dir") from e
         self._whole("run.json", {
             "schema": "opsfix.run/1", "run": self.run, "command": command, "mode": mode, "arguments": arguments,
             "cloud": cloud, "user": _user(), "host": socket.gethostname(), "pid": os.getpid(), "started": now(),
-        })
+        } | more)
 
     def note(self, event: str, /, **data: Any) -> None:
         """Write an event; it reaches the disk with the next one that must."""

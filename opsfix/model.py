@@ -84,9 +84,10 @@ class Item:
     reason: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[StepReport, ...] = ()
+    stages: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The item in the report's JSON."""
+        """The item in the report's JSON, which leaves its ``stages`` out: the findings that a dry run showed steps for."""
         return {
             "type": self.type, "id": self.id, "name": self.name, "project_id": self.project_id,
             "finding": self.finding, "outcome": str(self.outcome), "by": self.by, "reason": self.reason,

@@ -114,6 +114,9 @@ class Cloud(Protocol):
     def unlock_server(self, server_id: str) -> None:
         """``unlock``."""
 
+    def lock_server(self, server_id: str) -> None:
+        """``lock``."""
+
     def delete_server(self, server_id: str, *, force: bool) -> None:
         """``DELETE /servers/ID``, or ``forceDelete``, which waits for no reclaim interval."""
 
@@ -190,6 +193,18 @@ class Hosts(Protocol):
 
     def disable_volume_service(self, binary: str, host: str) -> None:
         """Disable a service of cinder, with a reason."""
+
+    def enable_compute(self, service: str) -> None:
+        """Enable a nova-compute again."""
+
+    def unforce_down(self, service: str) -> None:
+        """Let nova judge by its heartbeat again whether a nova-compute is down."""
+
+    def join_aggregate(self, aggregate: int, host: str) -> None:
+        """Put a host into an aggregate."""
+
+    def enable_volume_service(self, binary: str, host: str) -> None:
+        """Enable a service of cinder again."""
 
 
 class Placement(Protocol):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 
+from opsfix import inverses
 from opsfix.errors import CloudRefused
 from opsfix.guards import Facts
 from opsfix.model import Result
@@ -40,7 +41,7 @@ class ResetServer(Step):
                 raise CloudRefused(0, f"it is no longer {_words(facts)}: somebody is at work on it")
             cloud.reset_server(server_id, self.state)
 
-        back = {"reset_server": {"server": server_id, "state": "error"}} if facts["server.vm_state"] == "error" else None
+        back = inverses.reset_server(server_id, "error", self.state) if facts["server.vm_state"] == "error" else None
         yield Call(f"nova: reset server {server_id} to {self.state}", reset, back)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,14 +30,15 @@ class Course:
 
 @dataclass(frozen=True)
 class Call:
-    """One change about to be sent. ``inverse`` names what would put it back, None where nothing can.
+    """One change about to be sent. ``inverse`` names what would put it back (see inverses), None where nothing can; an
+    empty one is for what needs no undo: a wait, or a step that another one of the same item takes back.
 
     ``send`` returns SKIPPED where there turned out to be nothing to change, else nothing.
     """
 
     what: str
     send: Callable[[Cloud, Course], Result | None]
-    inverse: dict[str, Any] | None = None
+    inverse: Mapping[str, Any] | None = None
 
 
 class Step:
@@ -74,7 +75,9 @@ class ResetVolume(Step):
         yield Call(
             f"cinder: reset volume {volume} to {self.status}/{self.attach_status}",
             reset,
-            {"reset_volume": {"volume": volume, "status": facts["volume.status"]}},
+            {"reset_volume": {
+                "volume": volume, "status": facts["volume.status"], "attach_status": self.attach_status, "left": self.status,
+            }},
         )
 
 
@@ -138,7 +141,10 @@ class DeleteStaleAttachments(Step):
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         for attachment in facts["attachments.stale_ids"]:
-            yield Call(f"cinder: delete attachment {attachment}", _deletion(attachment))
+            server, status = facts["attachments.stale_uses"][attachment]
+            yield Call(f"cinder: delete attachment {attachment}", _deletion(attachment), {"create_attachment": {
+                "volume": facts["volume.id"], "server": server, "attached": status == "attached",
+            }} if server else None)
 
 
 def _deletion(attachment: str) -> Callable[[Cloud, Course], None]:
@@ -174,9 +180,10 @@ class HoldVolume(Step):
         def create(cloud: Cloud, course: Course) -> None:
             course.made["attachment"] = cloud.create_attachment(volume, server)
 
-        yield Call(f"cinder: reserve volume {volume} for server {server}", create)
+        yield Call(f"cinder: reserve volume {volume} for server {server}", create, {"delete_attachment": {}})
         yield Call(
-            f"cinder: mark volume {volume} in-use", lambda cloud, course: cloud.complete_attachment(course.made["attachment"])
+            f"cinder: mark volume {volume} in-use",
+            lambda cloud, course: cloud.complete_attachment(course.made["attachment"]), {},
         )
 
     def back(self, facts: Facts, course: Course) -> Iterator[Call]:
@@ -190,7 +197,7 @@ class ReleaseVolume(Step):
     def calls(self, facts: Facts) -> Iterator[Call]:
         yield Call(
             f"cinder: release volume {facts['volume.id']}",
-            lambda cloud, course: _deletion(course.made["attachment"])(cloud, course),
+            lambda cloud, course: _deletion(course.made["attachment"])(cloud, course), {},
         )
 
 

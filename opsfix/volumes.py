@@ -196,6 +196,7 @@ def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "attachments.mapped_connected": any(a.connected for a in mapped),
         "attachments.stale": len(stale),
         "attachments.stale_ids": tuple(a.id for a in stale),
+        "attachments.stale_uses": {a.id: (a.server_id, a.status) for a in stale},
         "attachments.stale_frees": bool(case.mappings) and all(a.status.startswith("error_") for a in mapped),
         "attachments.stale_in_flight": any(_busy(case, a.server_id) for a in stale),
         "attachments.stale_guest": " and ".join(guests) or "absent",

@@ -14,14 +14,17 @@ from opsfix.errors import ExitCode, OpsfixError
 
 #: noun -> (module, what it is for)
 NOUNS = {
+    "apply": ("opsfix.cli.apply", "Carry out a plan that --plan-out wrote, exactly that."),
     "compute": ("opsfix.cli.compute", "List compute hosts; take dead ones out of every service."),
     "config": ("opsfix.cli.config", "Show and check where opsfix finds its cloud."),
     "forward": ("opsfix.cli.forward", "Forward ports of floating IPs: list, add, remove, import, audit."),
+    "history": ("opsfix.cli.history", "Runs of opsfix: which there were, and what each did."),
     "image": ("opsfix.cli.image", "Purge images, once nobody needs them."),
     "db": ("opsfix.cli.db", "Back the databases up, prove and restore backups, look at the servers."),
     "instance": ("opsfix.cli.instance", "Repair, restore and purge servers; list their addresses."),
     "placement": ("opsfix.cli.placement", "Find and clean what placement counts for nobody."),
     "port": ("opsfix.cli.port", "Find and repair ports of servers: bindings that failed, servers that are gone."),
+    "undo": ("opsfix.cli.undo", "Put back what a run changed, row by row."),
     "volume": ("opsfix.cli.volume", "Repair volumes: stuck states, stale attachments."),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -69,6 +70,8 @@ _changes = [
                  help="You assert that HOST is off or cut from its storage (repeatable)."),
     click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True,
                  help="Refuse the run when there are more findings; 0 lifts it."),
+    click.option("--plan-out", type=click.Path(path_type=Path), metavar="FILE",
+                 help="With --dry-run: write the plan there, for 'opsfix apply FILE'."),
     _workers,
     _yes,
     output,

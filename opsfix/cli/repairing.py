@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Protocol
 
 import click
 
 from opsfix import journal as journals
+from opsfix import plans
 from opsfix.cli import session
+from opsfix.cli.applying import approved
 from opsfix.cli.proving import prove
 from opsfix.config import Settings
 from opsfix.engine.run import Run
@@ -60,44 +65,89 @@ class Options:
     yes: bool
     output: str
     everything: bool = False
+    plan_out: Path | None = None
 
     @property
     def mode(self) -> Mode:
         """What the run may change."""
         if self.dry_run and self.commit:
             raise UsageError("--dry-run and --commit exclude each other")
+        if self.plan_out is not None and not self.dry_run:
+            raise UsageError("--plan-out writes what --dry-run shows: give both")
         return Mode.DRY_RUN if self.dry_run else Mode.COMMIT if self.commit else Mode.APPLY
+
+
+class Stoppable(Protocol):
+    """What an interrupt ends, and the exit codes from outside its items."""
+
+    stop: Event
+    raised: list[ExitCode]
 
 
 def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], options: Options) -> int:
     """Find, plan, act, verify, fall back, verify, report; returns the exit code."""
     mode = options.mode
     _check_targets(command, targets, options)
+    if options.plan_out is not None:
+        plans.writable(options.plan_out)
     settings = session.settings(ctx, workers=options.workers)
     root = journals.state_dir(settings["state_dir"])
     with ExitStack() as held:
-        scene, databases = _scene(ctx, command, settings, options, held)
+        scene, databases = open_scene(ctx, command.databases, settings, options, held, aggregates=command.destroys)
+        if ctx.obj is not None:
+            plans.fitting(ctx.obj, scene.cloud.identity, _heads(databases))
         if mode is not Mode.DRY_RUN:
-            held.enter_context(journals.host_lock(root, scene.cloud.identity))
-            if databases is not None:
-                for text in held.enter_context(cloud_lock(databases)).warnings:
-                    session.warn(f"warning: {text}")
+            lock(root, scene, databases, held)
         ids, missing = _candidates(command, scene, targets)
         if command.destroys and not _agreed(command, scene, ids, targets, options, settings["workers"]):
             mode = Mode.DRY_RUN
             if databases is not None:
                 databases.read_only = True
-        journal = journals.Journal(root, command.name, str(mode), [masked(a) for a in sys.argv[1:]], scene.cloud.identity)
+        journal = journals.Journal(
+            root, command.name, str(mode), [masked(a) for a in sys.argv[1:]], scene.cloud.identity,
+            **({"plan": ctx.obj["hash"]} if ctx.obj is not None else {}),
+        )
         progress = Progress()
         run = Run(command.subject, command.repairs, scene, mode, recorders(journal), settings["workers"], progress,
-                  staged=command.destroys)
+                  staged=command.destroys, approved=approved(ctx.obj) if ctx.obj is not None else None)
         started = journals.now()
         with steady(run):
             items = missing + _bounded(run, ids, options.limit, named=bool(targets))
             progress.end()
             report = kept_report(journal, command.name, mode, started, items, run)
             session.write(render_report(report, options.output))
+            if options.plan_out is not None:
+                _write_plan(options.plan_out, ctx, command, report, scene, databases)
     return int(report.exit_code)
+
+
+def _write_plan(
+    path: Path, ctx: click.Context, command: Command, report: Report, scene: Scene, databases: Databases | None
+) -> None:
+    stages = {stage for item in report.items for stage in item.stages}
+    files = [r.fallback.sql for r in command.repairs if r.fallback and r.symptom in stages]
+    plan = plans.document(
+        report.run, command.name, ctx.params, scene.cloud.identity, _heads(databases), report.items, files
+    )
+    plans.write(path, plan)
+    session.warn(
+        f"plan {path}: {len(plan['items'])} items, SHA-256 {plan['hash'][:16]}...: read it, then 'opsfix apply {path}'"
+    )
+
+
+def _heads(databases: Databases | None) -> dict[str, list[str]]:
+    try:
+        return databases.heads() if databases is not None else {}
+    except DatabaseUnknown as e:
+        raise ConfigError(f"the database {e}") from None
+
+
+def lock(root: Path, scene: Scene, databases: Databases | None, held: ExitStack) -> None:
+    """Keep every other run off the cloud. Raises LockedError."""
+    held.enter_context(journals.host_lock(root, scene.cloud.identity))
+    if databases is not None:
+        for text in held.enter_context(cloud_lock(databases)).warnings:
+            session.warn(f"warning: {text}")
 
 
 def _agreed(
@@ -122,19 +172,20 @@ def _check_targets(command: Command, targets: Sequence[str], options: Options) -
         raise UsageError("an empty name names nothing")
 
 
-def _scene(
-    ctx: click.Context, command: Command, settings: Settings, options: Options, held: ExitStack
+def open_scene(
+    ctx: click.Context, wanted: Sequence[str], settings: Settings, options: Options, held: ExitStack, *, aggregates: bool
 ) -> tuple[Scene, Databases | None]:
-    """Connect to everything that is configured; all of it must work, and be what it claims, before any change."""
+    """Connect to everything of ``wanted`` that is configured; all of it must work, and be what it claims, before any
+    change. ``aggregates``: see proving.prove."""
     cloud = session.cloud(ctx, settings)
     cloud.connect()
     for text in settings.warnings:
         session.warn(f"warning: {text}")
-    databases = open_databases(settings, command.databases, read_only=options.mode is Mode.DRY_RUN)
+    databases = open_databases(settings, wanted, read_only=options.mode is Mode.DRY_RUN)
     if databases is not None:
         held.callback(databases.dispose)
     try:
-        computes, volumes = prove(cloud, databases, aggregates=command.destroys)
+        computes, volumes = prove(cloud, databases, aggregates=aggregates)
     except (CloudRefused, CloudUnknown, DatabaseUnknown) as e:
         raise ConfigError(f"the cloud cannot be read: {e}: opsfix needs an administrator of a cloud that answers") from e
     known = {s.host for s in computes} | {part for s in volumes for part in (s.host, s.host.split("@")[0])}
@@ -188,7 +239,7 @@ def _bounded(run: Run, ids: list[str], limit: int, *, named: bool) -> list[Item]
     return run.refuse(broken, f"{len(broken)} findings are more than --limit {limit}")
 
 
-def kept_report(journal: journals.Journal, command: str, mode: Mode, started: str, items: list[Item], run: Run) -> Report:
+def kept_report(journal: journals.Journal, command: str, mode: Mode, started: str, items: list[Item], run: Stoppable) -> Report:
     """The report, which is also kept in the journal; a full disk must not swallow it."""
     report = Report(journal.run, command, mode, started, journals.now(), tuple(items), tuple(run.raised))
     try:
@@ -206,7 +257,7 @@ def recorders(journal: journals.Journal) -> Callable[[str], Recorder]:
 
 
 @contextmanager
-def steady(run: Run) -> Iterator[None]:
+def steady(run: Stoppable) -> Iterator[None]:
     """The first Ctrl-C, SIGTERM or SIGHUP lets what was begun come to its end and the report be written; the second
     ends the process where it stands, which the journal survives."""
 

@@ -37,7 +37,7 @@ def act(
             break
     if ended is Result.REFUSED:
         for call in itertools.chain.from_iterable(step.back(facts, course) for step in reversed(taken)):
-            _send(call, cloud, course, record, reports)
+            send(call, cloud, course, record, reports)
     return reports, ended
 
 
@@ -47,13 +47,14 @@ def _take(
     """Send a step's calls, up to the first that is not done; all of them, where they do not need each other."""
     results = []
     for call in step.calls(facts):
-        results.append(_send(call, cloud, course, record, reports))
+        results.append(send(call, cloud, course, record, reports))
         if results[-1] in (Result.REFUSED, Result.UNKNOWN) and not step.independent:
             break
     return next((r for r in (Result.UNKNOWN, Result.REFUSED) if r in results), Result.DONE)
 
 
-def _send(call: Call, cloud: Cloud, course: Course, record: Recorder, reports: list[StepReport]) -> Result:
+def send(call: Call, cloud: Cloud, course: Course, record: Recorder, reports: list[StepReport]) -> Result:
+    """Send one call, recorded before and after; a refusal and a time-out are results, told in ``reports``."""
     record("api-before", what=call.what, inverse=call.inverse)
     course.sent, course.said = True, ""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -49,10 +50,19 @@ class Finding:
     seen: float = field(default_factory=monotonic)
 
 
+@dataclass(frozen=True)
+class Approved:
+    """What a plan allows for one item: the findings that it is for, and every step as a dry run's JSON told it."""
+
+    stages: tuple[str, ...]
+    steps: tuple[Mapping[str, Any], ...]
+
+
 @dataclass
 class Run:
     """What one command does. ``progress`` hears how many subjects of how many are done; ``staged``: a subject passes
-    through all repairs that fit it, one after the other, so that a dry run shows every one of them."""
+    through all repairs that fit it, one after the other, so that a dry run shows every one of them. ``approved``: only
+    that is done, by item."""
 
     subject: Subject
     repairs: tuple[Repair, ...]
@@ -62,6 +72,7 @@ class Run:
     workers: int = 8
     progress: Callable[[str, int, int], None] = lambda *_: None
     staged: bool = False
+    approved: Mapping[str, Approved] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     raised: list[ExitCode] = field(default_factory=list)
 
@@ -177,6 +188,7 @@ class _Course:
         self.symptom = finding.planned.repair.symptom if finding.planned and finding.planned.repair else None
         self.changed = self.sent = False
         self.known: set[str] = set()
+        self.stages: tuple[str, ...] = ()
 
     @property
     def cut_short(self) -> Outcome:
@@ -207,11 +219,32 @@ class _Course:
             self.symptom = self.symptom or planned.repair.symptom
             if planned.refusal:
                 return Outcome.REFUSED, planned.refusal
-            self.record("plan", repair=planned.repair.symptom, means=planned.repair.means, facts=dict(look.facts))
+            unplanned = self._unplanned(planned.repair, look)
+            if unplanned:
+                return unplanned
+            self.record("plan", repair=planned.repair.symptom, means=planned.repair.means, facts=dict(look.facts),
+                        type=run.subject.type, name=look.name)
             ended, look = self._round(planned.repair, look)
             if ended:
                 return ended
         return Outcome.FAILED, f"it was not healthy after {ROUNDS} rounds"
+
+    def _unplanned(self, repair: Repair, look: Look) -> tuple[Outcome, str] | None:
+        """Why a plan does not allow this repair now; None where it does, or where there is none."""
+        if self.run.approved is None:
+            return None
+        approved = self.run.approved[self.finding.id]
+        if self.changed:
+            if repair.symptom in approved.stages:
+                return None
+            return Outcome.NEEDS_COMMIT, f"the plan is carried out; what is left was not in it ({repair.symptom}): plan again"
+        now = _Course(self.run, self.finding)
+        outcome, reason = now._shown(repair, look.facts)
+        if outcome is Outcome.REFUSED:
+            return outcome, reason
+        if json.loads(json.dumps([s.as_dict() for s in now.steps])) != list(approved.steps):
+            return Outcome.REFUSED, "it would no longer be repaired as the plan says: make a new plan and compare"
+        return None
 
     def _absent(self) -> tuple[Outcome, str]:
         if self.changed:
@@ -263,6 +296,7 @@ class _Course:
     def _shown(self, first: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str]:
         """The plan: of the one repair, or of all that will follow."""
         stages = [r for r in self.run.repairs if all_hold(r.when, facts)] if self.run.staged else [first]
+        self.stages = tuple(r.symptom for r in stages)
         refusal = next((f for r in stages if (f := first_failing(r.only_if, facts))), None)
         if refusal:
             return Outcome.REFUSED, refusal.refusal(facts)
@@ -369,4 +403,5 @@ def _item(run: Run, finding: Finding, course: _Course, outcome: Outcome, reason:
         reason=reason,
         facts={k: plain(v) for k, v in course.facts.items() if not isinstance(v, Unread)},
         steps=tuple(course.steps),
+        stages=course.stages,
     )

@@ -293,6 +293,10 @@ class OpenStackCloud:
         """See ports.Cloud."""
         change(lambda: self._sdk.compute.unlock_server(server_id))
 
+    def lock_server(self, server_id: str) -> None:
+        """See ports.Cloud."""
+        change(lambda: self._sdk.compute.lock_server(server_id))
+
     def delete_server(self, server_id: str, *, force: bool) -> None:
         """See ports.Cloud."""
         change(lambda: self._sdk.compute.delete_server(server_id, ignore_missing=False, force=force))

@@ -18,7 +18,8 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from opsfix import sqlfile
 from opsfix.errors import ConfigError, DatabaseRefused, DatabaseUnknown, GuardError
-from opsfix.gateways.transaction import RETRIED, Changed, Preview, code, preview, words, write
+from opsfix.gateways.putback import put_back
+from opsfix.gateways.transaction import RETRIED, Changed, Image, Preview, code, now_at, preview, words, write
 from opsfix.releases import HEADS, unknown_heads
 
 _SESSION = (
@@ -197,6 +198,32 @@ class Database:
         Raises DatabaseRefused when a statement would not match the rows expected, DatabaseUnknown when the
         connection was lost and reading back did not settle whether the commit took place.
         """
+        try:
+            file = self._present(file)
+        except Unread as e:
+            raise DatabaseRefused(f"{e}: nothing was changed") from None
+        record = _bound(record, file=file.name, database=shown(self.url), service=self.service, cell=self.cell)
+        changed: Changed = self._guarded(file.name, lambda: write(self.session, file, params, record))
+        return changed
+
+    def put_back(self, name: str, before: Sequence[Image], after: Sequence[Image], record: Any) -> None:
+        """Bring rows back as they were before ``name`` changed them; see putback.put_back. Raises as commit does."""
+        record = _bound(record, file=name, database=shown(self.url), service=self.service, cell=self.cell)
+        self._guarded(name, lambda: put_back(self.session, before, after, record))
+
+    def current(self, images: Sequence[Image]) -> list[Image]:
+        """The rows of these images as they are now, without a lock. Raises DatabaseUnknown."""
+        with self._reading("START TRANSACTION READ ONLY" if self.read_only else "START TRANSACTION") as connection:
+            return now_at(connection, images)
+
+    def heads(self) -> list[str]:
+        """The alembic heads of the schema, none where the service keeps none. Raises DatabaseUnknown."""
+        if self.service not in HEADS:
+            return []
+        return sorted(str(r["version_num"]) for r in self.rows("SELECT version_num FROM alembic_version"))
+
+    def _guarded(self, name: str, transaction: Callable[[], Any]) -> Any:
+        """Run a transaction, again from its start on 1213, 1205 and 1020; every other error as a refusal in words."""
         attempts = Retrying(
             retry=retry_if_exception(lambda e: isinstance(e, exc.DBAPIError) and code(e) in RETRIED),
             stop=stop_after_attempt(5),
@@ -204,23 +231,18 @@ class Database:
             reraise=True,
         )
         try:
-            file = self._present(file)
-        except Unread as e:
-            raise DatabaseRefused(f"{e}: nothing was changed") from None
-        record = _bound(record, file=file.name, database=shown(self.url), service=self.service, cell=self.cell)
-        try:
-            return attempts(lambda: write(self.session, file, params, record))
+            return attempts(transaction)
         except exc.DBAPIError as e:
             number = code(e)
             if number in RETRIED:
-                raise DatabaseRefused(f"the rows of {file.name} stayed locked by others (error {number}): try again") from None
+                raise DatabaseRefused(f"the rows of {name} stayed locked by others (error {number}): try again") from None
             if number in (1290, 1792, 1836):
                 raise DatabaseRefused(f"the database {self} is read-only: use the node that takes writes") from None
             if e.connection_invalidated:
                 raise DatabaseRefused(
                     f"the connection to {self} was lost before the commit (error {number}): nothing was changed"
                 ) from None
-            raise DatabaseRefused(f"{self} refuses {file.name}: {words(e)}") from None
+            raise DatabaseRefused(f"{self} refuses {name}: {words(e)}") from None
 
     def dispose(self) -> None:
         """Close every connection."""
@@ -319,14 +341,32 @@ class Databases:
     def commit(self, name: str, params: Mapping[str, Any], record: Any, *, cell: str | None = None) -> Changed:
         """See ports.Databases."""
         file = sqlfile.load(name)
-        place = self._at(file.database, cell)
+        return self._writable(file.database, cell).commit(file, params, record)
+
+    def _writable(self, service: str, cell: str | None) -> Database:
+        """A database that may be written to now."""
+        place = self._at(service, cell)
         if self.guard:
             self.guard()
         try:
             place.check_in_sync()
         except Unread as e:
             raise DatabaseRefused(f"{e}: nothing was changed") from None
-        return place.commit(file, params, record)
+        return place
+
+    def put_back(
+        self, service: str, cell: str | None, name: str, before: Sequence[Image], after: Sequence[Image], record: Any
+    ) -> None:
+        """Bring rows back; raises ConfigError where their database is not configured, else as commit does."""
+        self._writable(service, cell).put_back(name, before, after, record)
+
+    def current(self, service: str, cell: str | None, images: Sequence[Image]) -> list[Image]:
+        """Rows as they are now; raises ConfigError where their database is not configured, and DatabaseUnknown."""
+        return self._at(service, cell).current(images)
+
+    def heads(self) -> dict[str, list[str]]:
+        """The alembic heads of every database, cells by their uuid. Raises DatabaseUnknown."""
+        return {f"{d.service}{f'/{d.cell}' if d.cell else ''}": d.heads() for d in self.every()}
 
     def dispose(self) -> None:
         """Close every connection."""

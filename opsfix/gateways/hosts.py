@@ -109,6 +109,23 @@ class Hosts:
         body = {"binary": binary, "host": host, "disabled_reason": REASON}
         change(lambda: self._send(self._block_storage, "put", "/os-services/disable-log-reason", body))
 
+    def enable_compute(self, service: str) -> None:
+        """See ports.Hosts."""
+        change(lambda: self._send(self._compute, "put", f"/os-services/{service}", {"status": "enabled"}, BY_UUID))
+
+    def unforce_down(self, service: str) -> None:
+        """See ports.Hosts."""
+        change(lambda: self._send(self._compute, "put", f"/os-services/{service}", {"forced_down": False}, BY_UUID))
+
+    def join_aggregate(self, aggregate: int, host: str) -> None:
+        """See ports.Hosts."""
+        body = {"add_host": {"host": host}}
+        change(lambda: self._send(self._compute, "post", f"/os-aggregates/{aggregate}/action", body, BY_UUID))
+
+    def enable_volume_service(self, binary: str, host: str) -> None:
+        """See ports.Hosts."""
+        change(lambda: self._send(self._block_storage, "put", "/os-services/enable", {"binary": binary, "host": host}))
+
 
 def _migration(m: dict[str, Any]) -> Migration:
     return Migration(int(m["id"]), m["instance_uuid"], str(m["status"]), m.get("migration_type"), m["uuid"])

@@ -19,6 +19,8 @@ from opsfix.sqlfile import SqlFile, Statement
 RETRIED = frozenset({1213, 1205, 1020})
 
 Row = dict[str, Any]
+#: ``table``, ``key`` (column -> value) and ``row``, which is None where there is none.
+Image = dict[str, Any]
 Sessions = Callable[[], AbstractContextManager[sa.Connection]]
 
 
@@ -91,25 +93,38 @@ def write(sessions: Sessions, file: SqlFile, params: Mapping[str, Any], record: 
         connection.rollback()
         with connection.begin() as transaction:
             effects = _locked(connection, file, params)
-            record("sql-before", images=_images(effects, keys), statements=[_told(e) for e in effects])
+            before = _images(effects, keys)
+            record("sql-before", images=before, statements=[_told(e) for e in effects])
             for effect in effects:
                 done = connection.execute(sa.text(effect.text), dict(effect.values)).rowcount
                 if done != effect.rows:
                     raise DatabaseRefused(f"{effect.table}: {done} rows changed where {effect.rows} were locked; rolled back")
-            after = _after(connection, effects, keys)
+            after = now_at(connection, before)
             record("sql-after", images=after)
-            lost: Exception | None = None
-            try:
-                transaction.commit()
-            except Exception as e:  # noqa: BLE001  whatever it was, the commit may have taken place
-                lost = e
-                connection.invalidate()  # its transaction may be open: reading back on it would show what is not committed
-    if lost is not None and not _took_place(sessions, effects, after, keys, lost):
-        if code(lost) in RETRIED:
-            raise lost
-        raise DatabaseRefused(f"the commit was not confirmed ({words(lost)}); read back: nothing was changed")
+            lost = end(connection, transaction)
+    settle(sessions, before, after, lost)
     record("sql-committed")
     return Changed(effects)
+
+
+def end(connection: sa.Connection, transaction: sa.RootTransaction) -> Exception | None:
+    """Commit; returns why that was not confirmed, None when it was."""
+    try:
+        transaction.commit()
+    except Exception as e:  # noqa: BLE001  whatever it was, the commit may have taken place
+        connection.invalidate()  # its transaction may be open: reading back on it would show what is not committed
+        return e
+    return None
+
+
+def settle(sessions: Sessions, before: Sequence[Image], after: Sequence[Image], lost: Exception | None) -> None:
+    """Read back what an unconfirmed commit left. Where it did not take place, raises ``lost`` again if that may be tried
+    anew, else DatabaseRefused; DatabaseUnknown where that cannot be told."""
+    if lost is None or _took_place(sessions, before, after, lost):
+        return
+    if code(lost) in RETRIED:
+        raise lost
+    raise DatabaseRefused(f"the commit was not confirmed ({words(lost)}); read back: nothing was changed")
 
 
 def _locked(connection: sa.Connection, file: SqlFile, params: Mapping[str, Any]) -> list[Effect]:
@@ -166,16 +181,14 @@ def _by_key(connection: sa.Connection, table: str, key: Row, lock: str = "") -> 
     return dict(found) if found else None
 
 
-def _images(effects: list[Effect], keys: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+def now_at(connection: sa.Connection, images: Sequence[Image], lock: str = "") -> list[Image]:
+    """The rows of these images as they are now; ``row`` is None for one that is not there."""
+    return [{"table": i["table"], "key": i["key"], "row": _by_key(connection, i["table"], i["key"], lock)} for i in images]
+
+
+def _images(effects: list[Effect], keys: Mapping[str, list[str]]) -> list[Image]:
     return [
         {"table": e.table, "key": {k: row[k] for k in keys[e.table]}, "row": row} for e in effects for row in e.before
-    ]
-
-
-def _after(connection: sa.Connection, effects: list[Effect], keys: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-    return [
-        {"table": i["table"], "key": i["key"], "row": _by_key(connection, i["table"], i["key"])}
-        for i in _images(effects, keys)
     ]
 
 
@@ -183,9 +196,7 @@ def _told(effect: Effect) -> dict[str, Any]:
     return {"text": effect.text, "values": dict(effect.values), "expected": effect.expected, "rows": effect.rows}
 
 
-def _took_place(
-    sessions: Sessions, effects: list[Effect], after: list[dict[str, Any]], keys: Mapping[str, list[str]], error: Exception
-) -> bool:
+def _took_place(sessions: Sessions, before: Sequence[Image], after: Sequence[Image], error: Exception) -> bool:
     """Read back, locking, what an unconfirmed commit left: its own transaction may still be ending on the server.
 
     Rows that are neither as before nor as written are no wonder where another's write was certified first.
@@ -193,12 +204,12 @@ def _took_place(
     lost = words(error)
     try:
         with sessions() as connection, connection.begin():
-            now = [_by_key(connection, i["table"], i["key"], " FOR UPDATE") for i in after]
+            now = now_at(connection, after, " FOR UPDATE")
             connection.rollback()
     except Exception as e:  # noqa: BLE001  whatever it was, the commit's fate is not known
         raise DatabaseUnknown(f"the commit was not confirmed ({lost}), and reading back failed: {words(e)}") from None
-    if now == [i["row"] for i in after]:
+    if now == list(after):
         return True
-    if now == [i["row"] for i in _images(effects, keys)] or code(error) in RETRIED:
+    if now == list(before) or code(error) in RETRIED:
         return False
     raise DatabaseUnknown(f"the commit was not confirmed ({lost}); the rows are neither as before nor as written")
