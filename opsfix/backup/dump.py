@@ -17,7 +17,7 @@ from pathlib import Path
 
 import zstandard
 
-from opsfix.backup.programs import Gated, dump_arguments, option_text, program, rows_of
+from opsfix.backup.programs import CONVERTED, Gated, dump_arguments, option_text, program, rows_of
 from opsfix.backup.scan import Scan
 from opsfix.errors import BackupError, ConfigError
 from opsfix.gateways.servers import Account
@@ -81,17 +81,17 @@ class Dump:
 
     def __init__(
         self, account: Account, database: str, path: Path | None, *, one_a_line: bool = False, mariadb: bool = True,
-        tables: tuple[str, ...] = (),
+        tables: tuple[str, ...] = (), names: str = CONVERTED,
     ):  # fmt: skip
         """Start the program, which waits. ``path`` None keeps no file: only the scan is wanted."""
         dumper = program("dump", mariadb=mariadb)
-        self.account, self.database, self._path = account, database, path
+        self.account, self.database, self.names, self._path = account, database, names, path
         self.scan = Scan(rows_of(dumper, one_a_line=one_a_line))
         self.turn, self.begun = threading.Event(), threading.Event()
         self._stop = threading.Event()
         self._words: list[str] = []
         self._gated = Gated(
-            [dumper, *dump_arguments(dumper, database, one_a_line=one_a_line, tables=tables)],
+            [dumper, *dump_arguments(dumper, database, one_a_line=one_a_line, tables=tables, names=names)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         self._process = self._gated.process

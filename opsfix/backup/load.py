@@ -13,7 +13,7 @@ from typing import Any
 import zstandard
 
 from opsfix.backup.dump import PIECE, Dump
-from opsfix.backup.programs import Gated, option_text, program
+from opsfix.backup.programs import CONVERTED, Gated, option_text, program
 from opsfix.backup.scan import Scan, rows_in
 from opsfix.errors import BackupError
 from opsfix.gateways.servers import Account
@@ -118,9 +118,14 @@ def compare(wanted: Sequence[Mapping[str, Any]], found: Scan) -> list[Difference
     return differences
 
 
-def scan_now(account: Account, database: str, *, one_a_line: bool, tables: Sequence[str] = ()) -> Scan:
-    """What a dump of the database, or of some of its tables, would hold now."""
-    dump = Dump(account, database, None, one_a_line=one_a_line, tables=tuple(tables))
+def names_of(entry: Mapping[str, Any]) -> str:
+    """How the dump of a manifest's entry spoke to its server: to be compared, a dump made now has to do the same."""
+    return str(entry.get("names", CONVERTED))
+
+
+def scan_now(account: Account, database: str, *, one_a_line: bool, names: str = CONVERTED, tables: Sequence[str] = ()) -> Scan:
+    """What a dump of the database, or of some of its tables, would hold now; ``names`` as the manifest has them."""
+    dump = Dump(account, database, None, one_a_line=one_a_line, names=names, tables=tuple(tables))
     try:
         dump.turn.set()
         dump.open()

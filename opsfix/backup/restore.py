@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from opsfix.backup.load import compare, load, only_tables, pieces, rows_with, scan_now
+from opsfix.backup.load import compare, load, names_of, only_tables, pieces, rows_with, scan_now
 from opsfix.backup.programs import is_of_mariadb, program
 from opsfix.backup.store import Backup
 from opsfix.errors import BackupError, ConfigError, OpsfixError, UsageError
@@ -172,7 +172,10 @@ def _load(backup: Backup, restore: Restore, record: Record) -> None:
     server.dispose()
     load(restore.account, restore.target, text, mariadb=is_of_mariadb(program("client")))
     wanted = [t for t in restore.entry["tables"] if not restore.tables or t["name"] in restore.tables]
-    scan = scan_now(restore.account, restore.target, one_a_line=backup.manifest["rows"] == "one-per-line", tables=restore.tables)
+    scan = scan_now(
+        restore.account, restore.target, one_a_line=backup.manifest["rows"] == "one-per-line", names=names_of(restore.entry),
+        tables=restore.tables,
+    )
     if differences := compare(wanted, scan):
         first = differences[0]
         raise BackupError(f"what was loaded is not what was backed up: {first.table} {first.text} ({len(differences)} tables)")

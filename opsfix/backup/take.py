@@ -51,11 +51,12 @@ class Options:
 @dataclass
 class Target:
     """A server and what to dump of it: database -> the service that it belongs to, and the server as
-    the account sees it that reads it."""
+    the account sees it that reads it; its tables; and how its dump speaks to the server, see programs.names_for."""
 
     server: Server
     databases: dict[str, tuple[str, Server]] = field(default_factory=dict)
     tables: dict[str, dict[str, tuple[str, int, int]]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     def size(self, database: str) -> int:
         """Bytes of a database's rows, by the server's estimate."""
@@ -72,9 +73,12 @@ def survey(places: Sequence[Place], options: Options, warn: Warn) -> list[Target
     _select(targets, options.databases)
     for target in targets:
         target.server.check_in_sync()
+        dumper = programs.program("dump", mariadb=target.server.is_mariadb)
         for database, (service, seen) in target.databases.items():
             if tables := seen.tables(database):
                 target.tables[database] = tables
+                columns = seen.columns(database)
+                target.names[database] = programs.names_for(dumper, columns, mariadb=target.server.is_mariadb)
             else:
                 raise ConfigError(f"{seen} sees no table in {database}, which {service} is configured to use")
         for database, tables in target.tables.items():
@@ -186,7 +190,9 @@ def _files(target: Target, number: int, taken: set[str]) -> dict[str, str]:
 def _start(path: Path, target: Target, database: str, options: Options) -> Dump:
     """A dump that waits at its gate."""
     account = target.databases[database][1].account
-    return Dump(account, database, path, one_a_line=options.one_a_line, mariadb=target.server.is_mariadb)
+    return Dump(
+        account, database, path, one_a_line=options.one_a_line, mariadb=target.server.is_mariadb, names=target.names[database]
+    )
 
 
 def _file_name(database: str) -> str:
@@ -276,7 +282,7 @@ def _entry(target: Target, dump: Dump, done: Dumped, warn: Warn) -> dict[str, An
         warn(f"warning: {dump.database} has no alembic head: no release is noted for it")
     return {
         "database": dump.database, "service": service, "server": str(target.server), "file": dump.file_name(),
-        "bytes": done.bytes, "sha256": done.sha256, "dump_bytes": scan.size,
+        "bytes": done.bytes, "sha256": done.sha256, "dump_bytes": scan.size, "names": dump.names,
         "created_as": seen.created_as(dump.database), "alembic_heads": heads, "release": release,
         "rows": sum(t.rows for t in scan.tables.values()), "tables": [t.as_dict() for _, t in sorted(scan.tables.items())],
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opsfix.backup.load import compare, load, pieces, scan_now
+from opsfix.backup.load import compare, load, names_of, pieces, scan_now
 from opsfix.backup.scratch import scratch
 from opsfix.backup.store import Backup, Store, in_use
 from opsfix.errors import BackupError, GuardError, TargetNotFound
@@ -86,7 +86,7 @@ def _one(backup: Backup, entry: Mapping[str, Any], account: Account) -> Verdict:
             server.create_database(database, entry.get("created_as"))
         server.dispose()
         load(account, database, pieces(backup.path / str(entry["file"])))
-        scan = scan_now(account, database, one_a_line=backup.manifest["rows"] == "one-per-line")
+        scan = scan_now(account, database, one_a_line=backup.manifest["rows"] == "one-per-line", names=names_of(entry))
     except BackupError as e:
         return Verdict(backup.name, database, str(e))
     differences = compare(entry["tables"], scan)

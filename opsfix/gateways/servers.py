@@ -226,6 +226,14 @@ class Server:
         )
         return {str(r["name"]): (str(r["engine"]), int(r["bytes"] or 0), int(r["n"] or 0)) for r in rows}
 
+    def columns(self, database: str) -> set[tuple[str, str]]:
+        """The types of a database's columns, each with its character set, "" for none."""
+        rows = self.rows(
+            "SELECT DISTINCT DATA_TYPE AS type, COALESCE(CHARACTER_SET_NAME, '') AS charset FROM information_schema.COLUMNS"
+            " WHERE TABLE_SCHEMA = :database", {"database": database},
+        )
+        return {(str(r["type"]).lower(), str(r["charset"])) for r in rows}
+
     def status(self, *patterns: str) -> dict[str, str]:
         """Status variables whose names fit one of the patterns."""
         found: dict[str, str] = {}

@@ -19,7 +19,7 @@ from tests.sql.server import MariaDB
 from tests.sql.world import Recorder
 
 SMALL = 10_000
-#: 1000000 is the size that the targets are meant for; it takes 15 GB of disk and the better part of an hour.
+#: 1000000 is the size that the targets are meant for; it takes 15 GB of disk and a quarter of an hour.
 LARGE = int(os.environ.get("OPSFIX_BENCH_INSTANCES", "20000"))
 TIMES, SHELL_TIMES = 21, 3
 RELEASE, FILE = "2026.2", "instance_present.nova"
@@ -42,23 +42,26 @@ ROWS: dict[str, tuple[int, dict[str, str]]] = {
 
 
 def fill(server: MariaDB, url: str, count: int) -> None:
-    """So many instances, with rows of a realistic number and size in every table, in pieces of a bounded transaction."""
+    """So many instances, with rows of a realistic number and size in every table.
+
+    One statement for each empty table without the checks of keys: InnoDB then builds its indexes sorted and at once.
+    """
     server.insert(url, "services", host="gpu-1", binary="nova-compute", topic="compute", last_seen_up="2024-02-29 23:59:58")
-    for begin in range(1, count + 1, 10_000):
-        seq = f"seq_{begin}_to_{min(begin + 9_999, count)}"
+    server.execute(url, "SET SESSION unique_checks = 0, foreign_key_checks = 0")
+    server.execute(url, (
+        "INSERT INTO instances (uuid, host, node, vm_state, task_state, display_name, project_id, user_data, locked, deleted)"
+        f" SELECT {UUID}, 'gpu-1', 'gpu-1', 'error', 'deleting', 'web', UUID(), REPEAT('u', {FLAVOR}), 0, 0 FROM seq_1_to_{count} AS s"
+    ))
+    for table, (times, columns) in ROWS.items():
+        names, values = ", ".join(columns), ", ".join(columns.values())
         server.execute(url, (
-            "INSERT INTO instances (uuid, host, node, vm_state, task_state, display_name, project_id, user_data, locked, deleted)"
-            f" SELECT {UUID}, 'gpu-1', 'gpu-1', 'error', 'deleting', 'web', UUID(), REPEAT('u', {FLAVOR}), 0, 0 FROM {seq} AS s"
+            f"INSERT INTO {table} ({names}, deleted) SELECT {values}, 0 FROM seq_1_to_{count} AS s, seq_1_to_{times} AS c"
         ))
-        for table, (times, columns) in ROWS.items():
-            names, values = ", ".join(columns), ", ".join(columns.values())
-            server.execute(url, (
-                f"INSERT INTO {table} ({names}, deleted) SELECT {values}, 0 FROM {seq} AS s, seq_1_to_{times} AS c"
-            ))
     server.execute(url, (
         "INSERT INTO instance_actions_events (action_id, event, result, deleted)"
         " SELECT a.id, 'compute_reboot_instance', 'Success', 0 FROM instance_actions AS a"
     ))
+    server.execute(url, "SET SESSION unique_checks = 1, foreign_key_checks = 1")
 
 
 def purged(server: MariaDB, url: str, count: int) -> list[float]:

@@ -153,3 +153,36 @@ def test_every_difference_is_named() -> None:
         ("gone", "is missing"), ("new", "should not be there"), ("fewer", "has 1 rows and had 2"),
         ("other", "has other rows than when it was backed up"),
     }
+
+
+@pytest.mark.parametrize(
+    ("columns", "mariadb", "names"),
+    [
+        ({("varchar", "utf8mb3"), ("longtext", "utf8mb4"), ("int", ""), ("enum", "utf8"), ("datetime", "")}, True, "binary"),
+        ({("varchar", "utf8mb3"), ("int", "")}, False, "utf8mb4"),
+        *(({("varchar", "utf8mb3"), odd}, True, "utf8mb4") for odd in (
+            ("blob", ""), ("varbinary", ""), ("bit", ""), ("uuid", ""), ("inet6", ""), ("point", ""), ("varchar", "latin1"),
+            ("text", "utf16"), ("enum", "gbk"),
+        )),
+    ],
+)
+def test_bytes_are_dumped_as_stored_where_they_are_utf8_text(
+    columns: set[tuple[str, str]], mariadb: bool, names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "is_of_mariadb", lambda _: True)
+    assert programs.names_for("/bin/true", columns, mariadb=mariadb) == names
+    monkeypatch.setattr(programs, "is_of_mariadb", lambda _: False)
+    assert programs.names_for("/bin/true", columns, mariadb=mariadb) == "utf8mb4"
+
+
+def test_bytes_are_hexadecimal_where_the_dump_converts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "is_of_mariadb", lambda _: True)
+    stored, converted = (programs.dump_arguments("/bin/true", "nova", names=n) for n in (programs.STORED, programs.CONVERTED))
+    assert {"--default-character-set=binary", "--skip-hex-blob"} <= set(stored)
+    assert {"--default-character-set=utf8mb4", "--hex-blob"} <= set(converted)
+
+
+def test_a_program_has_room_for_its_output_where_the_host_can_give_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert programs.roomy(["a", "b"])[-2:] == ["a", "b"]
+    monkeypatch.setattr(programs, "environment", lambda: {"PATH": str(tmp_path)})
+    assert programs.roomy(["a", "b"]) == ["a", "b"]
