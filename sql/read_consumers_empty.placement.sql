@@ -2,7 +2,7 @@
 -- kind: read
 -- releases: yoga .. 2026.2
 -- purpose: consumers of which there is a record and nothing else
--- scan: consumers, each has to be looked up among the allocations, and there are as many as servers
+-- scan: consumers and allocations, one is compared with the other, and each has as many as there are servers
 
 -- rows: 0..n
 SELECT c.uuid AS consumer

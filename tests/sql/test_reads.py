@@ -11,7 +11,7 @@ import pytest
 
 from opsfix import sqlfile
 from tests.sql import schema
-from tests.sql.cases import cinder, compute_reads, glance, nova, server_reads
+from tests.sql.cases import cinder, compute_reads, glance, nova, placement_reads, server_reads
 from tests.sql.cases.cinder import attachment, volume
 from tests.sql.cases.glance import DELETED, IMAGE, OTHER_IMAGE, image, location
 from tests.sql.cases.nova import CONNECTED, OTHER_SERVER, SERVER, VOLUME, mapping, server, service
@@ -361,7 +361,7 @@ CASES = {
     "read_purgeable.cinder": {"": Read(("reservations",), purgeable)},
     **{
         name: {v: Read(*case) for v, case in variants.items()}
-        for name, variants in (compute_reads.CASES | server_reads.CASES).items()
+        for name, variants in (compute_reads.CASES | placement_reads.CASES | server_reads.CASES).items()
     },
     "read_attachments_live.cinder": {"": Read(cinder.TABLES, attachments_live)},
     "read_attachments_mapped.nova": {"": Read(nova.TABLES, attachments_mapped)},
