@@ -15,7 +15,7 @@ from opsfix.steps import Call, Course, Step
 Send = Callable[[Cloud, Course], Result | None]
 
 
-def _unless_gone(send: Callable[[Cloud], None]) -> Send:
+def unless_gone(send: Callable[[Cloud], None]) -> Send:
     """What is already gone needs no deletion."""
 
     def sent(cloud: Cloud, _: Course) -> Result | None:
@@ -89,7 +89,7 @@ def _taking(consumer: str) -> Send:
             raise CloudRefused(0, f"{consumer} is a server after all")
         cloud.placement.delete_allocation(consumer)
 
-    return _unless_gone(take)
+    return unless_gone(take)
 
 
 class DeleteCompute(Step):
@@ -99,7 +99,7 @@ class DeleteCompute(Step):
         service = facts["service.uuid"]
         yield Call(
             f"nova: delete nova-compute {service} on {facts['compute.id']}",
-            _unless_gone(lambda cloud: cloud.hosts.delete_compute(service)),
+            unless_gone(lambda cloud: cloud.hosts.delete_compute(service)),
         )
 
 
@@ -112,7 +112,7 @@ class DeleteProviders(Step):
 
 
 def _deleting(provider: str) -> Send:
-    return _unless_gone(lambda cloud: cloud.placement.delete_provider(provider))
+    return unless_gone(lambda cloud: cloud.placement.delete_provider(provider))
 
 
 class MoveRouters(Step):
@@ -200,7 +200,7 @@ def _deleting_agent(host: str, agent_id: str, heartbeat: str) -> Send:
                 raise CloudRefused(0, f"{agent.binary} on {host} reports again: it is alive")
         cloud.network.delete_agent(agent_id)
 
-    return _unless_gone(delete)
+    return unless_gone(delete)
 
 
 class DisableVolumeServices(Step):

@@ -47,10 +47,11 @@ Files = Sequence[tuple[Path, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Value:
-    """A setting and where it came from, in words."""
+    """A setting and where it came from, in words; ``file`` is the service's own, for what was found there."""
 
     value: Any
     origin: str
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ class Settings:
         """A database's URL, None when none is configured."""
         found = self.databases.get(name)
         return found.value if found else None
+
+    def service_files(self) -> dict[str, Path]:
+        """Service -> its own file, for those whose database, by which its commands change something, is read from there."""
+        found = {service: self.databases.get(name) for service, name in (("nova", "nova_api"), ("cinder", "cinder"))}
+        return {service: value.file for service, value in found.items() if value and value.value and value.file}
 
 
 def read_settings(
@@ -219,7 +225,12 @@ def _usable(connection: str, origin: str, path: Path) -> Value:
     kind = _KIND.match(connection)
     if kind and kind[1] not in ("mysql", "mariadb"):
         return Value(None, f"not usable: {kind[1]} in {path}")
-    return Value(connection, origin)
+    return Value(connection, origin, path)
+
+
+def drop_ins(path: Path) -> list[Path]:
+    """The directories of drop-ins beside a service's file."""
+    return [d for d in (path.parent / f"{path.name}.d", path.with_suffix(".d")) if d.is_dir()]
 
 
 def _connection(path: Path, group: str) -> str | None:
@@ -233,14 +244,14 @@ def _connection(path: Path, group: str) -> str | None:
     conf.register_opt(cfg.StrOpt("connection", deprecated_name="sql_connection"), group)
     conf.register_opt(cfg.StrOpt("my_ip", default="127.0.0.1"))
     conf.register_opt(cfg.HostAddressOpt("host", default="localhost"))
-    drop_ins = [d for d in (path.parent / f"{path.name}.d", path.with_suffix(".d")) if d.is_dir()]
-    for each in (path, *drop_ins, *(file for d in drop_ins for file in d.glob("*.conf"))):
+    beside = drop_ins(path)
+    for each in (path, *beside, *(file for d in beside for file in d.glob("*.conf"))):
         if not os.access(each, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(each))
     try:
         conf(
             args=[], project="opsfix-reads", default_config_files=[str(path)],
-            default_config_dirs=[str(d) for d in drop_ins],
+            default_config_dirs=[str(d) for d in beside],
         )
         return conf[group].connection or None
     except cfg.Error as e:

@@ -143,6 +143,10 @@ class Cloud(Protocol):
     def power(self) -> Power:
         """nova's calls that start and stop guests, under the same rules."""
 
+    @property
+    def manage(self) -> Manage:
+        """The services' own commands on this host, under the same rules."""
+
 
 class Power(Protocol):
     """The guests of servers, under the rules of Cloud. A change that is accepted has set the server's task; it is over
@@ -205,6 +209,19 @@ class Hosts(Protocol):
 
     def enable_volume_service(self, binary: str, host: str) -> None:
         """Enable a service of cinder again."""
+
+
+class Manage(Protocol):
+    """``nova-manage`` and ``cinder-manage``, which write to their databases past every guard."""
+
+    def available(self, service: str) -> bool:
+        """Whether the command of a service is installed here, with the file that opsfix has its database from."""
+
+    def remove_volume_service(self, binary: str, host: str) -> None:
+        """``cinder-manage service remove``: soft-deletes one row, whatever lives or depends on it."""
+
+    def discover_hosts(self, *, by_service: bool) -> None:
+        """``nova-manage cell_v2 discover_hosts``, once a run; ``by_service`` finds hosts by their services, not by nodes."""
 
 
 class Placement(Protocol):

@@ -217,7 +217,8 @@ class PortForwarding:
 @dataclass(frozen=True)
 class Agent:
     """A neutron agent. An OVN one is listed from OVN's southbound database and has no row in neutron's.
-    ``state`` is 'up' or 'down'; ``mode`` is an L3 agent's ``agent_mode``; one that is not ``enabled`` takes no work."""
+    ``state`` is 'up' or 'down'; ``mode`` is an L3 agent's ``agent_mode``; one that is not ``enabled`` takes no work.
+    ``serves`` is how many routers or networks it last told to serve."""
 
     id: str
     type: str
@@ -227,6 +228,7 @@ class Agent:
     heartbeat: datetime | None = None
     mode: str | None = None
     enabled: bool = True
+    serves: int | None = None
 
     @property
     def ovn(self) -> bool:

@@ -15,6 +15,7 @@ from opsfix.errors import ExitCode, OpsfixError
 #: noun -> (module, what it is for)
 NOUNS = {
     "apply": ("opsfix.cli.apply", "Carry out a plan that --plan-out wrote, exactly that."),
+    "agent": ("opsfix.cli.agent", "List the services' agents; remove those that are dead."),
     "compute": ("opsfix.cli.compute", "List compute hosts; take dead ones out of every service."),
     "config": ("opsfix.cli.config", "Show and check where opsfix finds its cloud."),
     "forward": ("opsfix.cli.forward", "Forward ports of floating IPs: list, add, remove, import, audit."),

@@ -40,7 +40,8 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 class Command:
     """A repair command: what it repairs, how it finds it without names, and the databases that it may need.
 
-    ``destroys``: on a terminal it shows its plan and asks once. ``instead`` is the option that stands in for names.
+    ``destroys``: on a terminal it shows its plan and asks once. ``instead`` is the option that stands in for names;
+    ``several``: a name stands for all that have it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Command:
     databases: Sequence[str]
     destroys: bool = False
     instead: str = "--all"
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def open_scene(
 def _candidates(command: Command, scene: Scene, targets: Sequence[str]) -> tuple[list[str], list[Item]]:
     """The ids to look at, and a failed item for each name that nothing has."""
     try:
-        ids, missing = _named(command.subject, scene, targets) if targets else (sorted(command.find(scene)), [])
+        ids, missing = _named(command, scene, targets) if targets else (sorted(command.find(scene)), [])
         if targets and command.subject.type == "volume" and not scene.has("nova"):
             scene.list_mapped(ids)
     except (CloudRefused, CloudUnknown, DatabaseUnknown) as e:
@@ -205,19 +207,20 @@ def _candidates(command: Command, scene: Scene, targets: Sequence[str]) -> tuple
     return ids, missing
 
 
-def _named(subject: Subject, scene: Scene, targets: Sequence[str]) -> tuple[list[str], list[Item]]:
+def _named(command: Command, scene: Scene, targets: Sequence[str]) -> tuple[list[str], list[Item]]:
+    subject = command.subject
     ids: dict[str, None] = {}
     missing = []
     for target in targets:
-        if UUID.match(target):
+        if UUID.match(target) and not command.several:
             ids[target.lower()] = None
             continue
         found = subject.named(scene, target)
-        if len(found) > 1:
+        if len(found) > 1 and not command.several:
             listed = ", ".join(f"{i} (project {project})" for i, project in found[:10])
             raise UsageError(f"{len(found)} {subject.type}s are called {target!r}: {listed}: name one by its id")
         if found:
-            ids[found[0][0]] = None
+            ids |= dict.fromkeys(subject_id for subject_id, _ in found)
         else:
             reason = f"no {subject.type} of this name was found"
             missing.append(Item(subject.type, target, target, "", None, Outcome.FAILED, None, reason))

@@ -33,7 +33,10 @@ def cloud(ctx: click.Context, found: Settings) -> OpenStackCloud:
     from opsfix.gateways.cloud import OpenStackCloud
 
     given = ctx.find_root().params
-    return OpenStackCloud(given["os_cloud"], given["os_region_name"], timeout=found["timeout"], workers=found["workers"])
+    return OpenStackCloud(
+        given["os_cloud"], given["os_region_name"], timeout=found["timeout"], workers=found["workers"],
+        files=found.service_files(),
+    )
 
 
 class _Masked(logging.Formatter):

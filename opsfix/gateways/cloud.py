@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import openstack
@@ -22,6 +23,7 @@ from opsfix.errors import CloudRefused, CloudUnknown, ConfigError
 from opsfix.gateways.calls import CLIENT_ERRORS, change, one, paged, read, time, told
 from opsfix.gateways.hosts import Hosts
 from opsfix.gateways.images import Images
+from opsfix.gateways.manage import Manage
 from opsfix.gateways.network import Network
 from opsfix.gateways.placement import Placement
 from opsfix.gateways.power import Power
@@ -44,9 +46,12 @@ class OpenStackCloud:
         *,
         timeout: float = 90.0,
         workers: int = 8,
+        files: dict[str, Path] | None = None,
     ):
-        """``timeout`` is in seconds for each HTTP request: longer than an RPC time-out of the services (60)."""
+        """``timeout`` is in seconds for each HTTP request: longer than an RPC time-out of the services (60). ``files`` are
+        the services' own, for their commands."""
         self._cloud, self._region, self._timeout, self._workers = cloud, region, timeout, workers
+        self.manage = Manage(files or {})
 
     @cached_property
     def _sdk(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opsfix.repair import Repair
 from opsfix.repairs import (
+    agent_dead,
     compute_agent_left,
     compute_aggregate_left,
     compute_allocation_left,
@@ -112,6 +113,9 @@ PORT_REPAIR: tuple[Repair, ...] = (
     port_orphaned.REPAIR,
     port_binding_failed.REPAIR,
 )
+
+#: A nova-compute among the agents is purged as COMPUTE_PURGE does it.
+AGENT_CLEAN: tuple[Repair, ...] = agent_dead.REPAIRS
 
 INSTANCE_PURGE: tuple[Repair, ...] = (
     instance_terminate_disabled.REPAIR,

@@ -7,8 +7,8 @@ from opsfix.guards import is_, one_of
 CELLS_UP = is_("compute.cells_up", True, "a cell of nova is down, so what is said of servers is not complete: bring it up first")
 CELL_CHOSEN = is_(
     "compute.cell_chosen", True,
-    "{compute_cells} cells have a host of this name: say which one with --cell CELL, a cell of nova's databases;"
-    " 'nova-manage cell_v2 list_hosts' shows them",
+    "{compute_cells} cells have a host of this name: say which one with 'opsfix compute purge {compute_id} --cell CELL', a"
+    " cell of nova's databases; 'nova-manage cell_v2 list_hosts' shows them",
 )
 DOWN = one_of(
     "compute.state", "down", "fenced", "missing",

@@ -18,7 +18,7 @@ COMMANDS = {
     for kind, stem in {
         "volume": "volume_unstick", "instance": "instance_purge", "image": "image_purge", "compute": "compute_purge",
         "state": "instance_reset_state", "guest": "instance_recover", "deleted": "instance_restore",
-        "placement": "placement_clean", "port": "port_repair",
+        "placement": "placement_clean", "port": "port_repair", "agent": "agent_clean",
     }.items()
     if (ROOT / "runbooks" / f"{stem}.md").is_file()
 }

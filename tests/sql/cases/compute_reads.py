@@ -116,6 +116,13 @@ def volume_services(w: World) -> list[Row]:
     return [{c: w[name][c] for c in columns} for name in ("plain", "backend", "second row")]
 
 
+def volume_counts(w: World) -> list[Row]:
+    for number, host in enumerate(("gpu-1@lvm#a", "gpu-1@lvm#a", "gpu-10@lvm#a", None)):
+        w.add(f"volume {number}", "volumes", host=host, deleted=0, volume_type_id="any")
+    w.add("deleted", "volumes", host="gpu-1@lvm#a", deleted=1, volume_type_id="any")
+    return [{"host": host, "volumes": n} for host, n in ((None, 1), ("gpu-1@lvm#a", 2), ("gpu-10@lvm#a", 1))]
+
+
 PLACEMENT = ("resource_providers", "allocations", "consumers")
 CELLS = ("cell_mappings", "host_mappings")
 CASES: dict[str, dict[str, tuple[tuple[str, ...], Callable[[World], list[Row]]]]] = {
@@ -130,4 +137,5 @@ CASES: dict[str, dict[str, tuple[tuple[str, ...], Callable[[World], list[Row]]]]
     "read_providers.placement": {"": (PLACEMENT, providers)},
     "read_allocations_unseen.placement": {"": (PLACEMENT, unseen)},
     "read_host_services.cinder": {"": (("services",), volume_services)},
+    "read_volume_counts.cinder": {"": (("volumes",), volume_counts)},
 }
