@@ -9,7 +9,7 @@ from typing import Any
 
 from opsfix.errors import CloudRefused
 from opsfix.gateways.transaction import Changed, Preview
-from opsfix.resources import Agent, Aggregate, Allocation, Hypervisor, Migration, Provider, Server, Service
+from opsfix.resources import Agent, Aggregate, Allocation, Hypervisor, Migration, Provider, Server, Service, Volume
 
 LONG_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 
@@ -32,6 +32,7 @@ class HostCloud:
     routers: dict[str, list[str]] = field(default_factory=dict)
     networks: dict[str, list[str]] = field(default_factory=dict)
     refuses: dict[str, CloudRefused] = field(default_factory=dict)
+    installed: set[str] = field(default_factory=set)
     sent: list[tuple[Any, ...]] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
 
@@ -47,6 +48,10 @@ class HostCloud:
 
     @property
     def network(self) -> HostCloud:
+        return self
+
+    @property
+    def manage(self) -> HostCloud:
         return self
 
     # building
@@ -94,8 +99,14 @@ class HostCloud:
     def aggregates(self) -> list[Aggregate]:
         return list(self.groups)
 
-    def volumes(self, backend: str) -> int:
-        return self.owned.get(backend, 0)
+    def volumes(self, backend: str | None = None) -> Any:
+        """How many a backend owns; without one, all volumes, as the cloud lists them."""
+        if backend is not None:
+            return self.owned.get(backend, 0)
+        return iter([Volume(f"{b} {n}", "", "", "in-use", host=f"{b}#pool") for b, count in self.owned.items() for n in range(count)])
+
+    def available(self, service: str) -> bool:
+        return service in self.installed
 
     def providers(self, *, name: str | None = None, tree: str | None = None) -> list[Provider]:
         root = self.tree[tree].root if tree in self.tree else tree
@@ -161,7 +172,7 @@ class HostCloud:
         """As nova: providers go, children first, and one that is in use stays without a word."""
         self._send("delete_compute", service)
         [row] = [s for s in self.services if s.uuid == service]
-        if any(s.host == row.host for s in self.guests.values()):
+        if row.binary == "nova-compute" and any(s.host == row.host for s in self.guests.values()):
             raise CloudRefused(409, "Unable to delete compute service that is hosting instances.")
         self.services.remove(row)
         for node in [n for n in self.nodes if n.host == row.host]:
@@ -201,6 +212,11 @@ class HostCloud:
         self._send("delete_agent", agent_id)
         for kept in (self.all_agents, self.routers, self.networks):
             kept.pop(agent_id, None)
+
+    def remove_volume_service(self, binary: str, host: str) -> None:
+        """As cinder-manage: one row, whatever it is."""
+        self._send("remove_volume_service", binary, host)
+        self.volume_rows.remove(next(s for s in self.volume_rows if (s.binary, s.host) == (binary, host)))
 
     def disable_volume_service(self, binary: str, host: str) -> None:
         """As cinder: of two rows of one service the first is found."""
