@@ -30,17 +30,17 @@ def stuck_volumes(scene: Scene) -> set[str]:
 def _by_database(databases: Databases) -> Iterator[str]:
     """Volumes whose own state is odd, and those of which cinder and nova do not name the same attachments."""
     yield from (str(r["id"]) for r in databases.read("read_volume_candidates.cinder", {}))
-    for page in _pages(databases, "read_attachment_page.cinder", "id"):
+    for page in pages(databases, "read_attachment_page.cinder", "id"):
         named = {"volume_ids": [r["volume_id"] for r in page]}
         used = {r["attachment_id"] for r in databases.read("read_attachments_mapped.nova", named)}
         yield from (str(r["volume_id"]) for r in page if r["instance_uuid"] and r["id"] not in used)
-    for page in _pages(databases, "read_mapping_page.nova", "volume_id"):
+    for page in pages(databases, "read_mapping_page.nova", "volume_id"):
         named = {"volume_ids": [r["volume_id"] for r in page]}
         live = {r["id"] for r in databases.read("read_attachments_live.cinder", named)}
         yield from (str(r["volume_id"]) for r in page if r["attachment_id"] and r["attachment_id"] not in live)
 
 
-def _pages(databases: Databases, name: str, key: str) -> Iterator[list[dict[str, Any]]]:
+def pages(databases: Databases, name: str, key: str) -> Iterator[list[dict[str, Any]]]:
     """The rows of a paged read, from every cell where there are several; rows of one key stay on one page."""
     cells: list[str | None] = list(databases.cell_names()) if name.endswith(".nova") else [None]
     for cell in cells:

@@ -62,7 +62,8 @@ class Attachment:
 @dataclass(frozen=True)
 class Mapping:
     """A live nova block device mapping of a volume. ``connected``: nova once stored connection_info in it
-    (None: only the database knows, and none is configured). ``root``: the server boots from it."""
+    (None: only the database knows, and none is configured). ``root``: the server boots from it; ``device`` is the
+    disk's name in the guest, as nova asked for it."""
 
     server_id: str
     volume_id: str
@@ -72,6 +73,7 @@ class Mapping:
     connected: bool | None = None
     id: int | None = None
     cell: str | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True)

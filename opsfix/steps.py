@@ -134,14 +134,16 @@ def wait_for(condition: Callable[[], bool], course: Course, otherwise: str) -> N
         pause = min(pause * 1.6, 2.0)
 
 
+@dataclass(frozen=True)
 class DeleteStaleAttachments(Step):
-    """Delete each attachment that no server uses, one by one."""
+    """Delete each attachment of a group of the facts, one by one: by default those that no server uses."""
 
+    group: str = "stale"
     independent = True
 
     def calls(self, facts: Facts) -> Iterator[Call]:
-        for attachment in facts["attachments.stale_ids"]:
-            server, status = facts["attachments.stale_uses"][attachment]
+        for attachment in facts[f"attachments.{self.group}_ids"]:
+            server, status = facts[f"attachments.{self.group}_uses"][attachment]
             yield Call(f"cinder: delete attachment {attachment}", _deletion(attachment), {"create_attachment": {
                 "volume": facts["volume.id"], "server": server, "attached": status == "attached",
             }} if server else None)

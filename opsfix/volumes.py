@@ -48,6 +48,17 @@ def read_case(scene: Scene, volume_id: str) -> VolumeCase | None:
     if volume is None:
         return None
     kept = _rows(scene, "read_volume.cinder", volume) if scene.has("cinder") else []
+    case = around(scene, volume, kept)
+    now, kept = _now(scene, volume, kept)
+    return None if now is None else replace(
+        case, volume=now, worker=_worker(scene, kept),
+        transfers=tuple(scene.cloud.transfers(now.id)) if now.status == "awaiting-transfer" else (),
+    )
+
+
+def around(scene: Scene, volume: Volume, kept: list[dict[str, Any]]) -> VolumeCase:
+    """What attachments and mappings say of a volume, and the servers that they name; ``kept`` are cinder's rows of it.
+    Raises CloudUnknown."""
     attachments = _attachments(scene, volume, kept)
     mapped = _rows(scene, "read_volume_mappings.nova", volume) if scene.has("nova") else None
     named = {a.server_id for a in attachments} | (
@@ -60,16 +71,8 @@ def read_case(scene: Scene, volume_id: str) -> VolumeCase | None:
         mappings = tuple(
             m for s in servers.values() for m in scene.cloud.mappings(s) if m.volume_id == volume.id
         )
-    now, kept = _now(scene, volume, kept)
-    return None if now is None else VolumeCase(
-        volume=now,
-        attachments=attachments,
-        mappings=mappings,
-        servers=servers,
-        migrations={s: tuple(scene.cloud.migrations(s)) for s in servers},
-        worker=_worker(scene, kept),
-        transfers=tuple(scene.cloud.transfers(now.id)) if now.status == "awaiting-transfer" else (),
-    )
+    migrations = {s: tuple(scene.cloud.migrations(s)) for s in servers}
+    return VolumeCase(volume, attachments, mappings, servers, migrations, worker="none")
 
 
 def _now(scene: Scene, volume: Volume, kept: list[dict[str, Any]]) -> tuple[Volume | None, list[dict[str, Any]]]:
@@ -134,6 +137,7 @@ def _mapping(row: dict[str, Any]) -> Mapping:
         connected=bool(row["connected"]),
         id=row["id"],
         cell=row["cell"],
+        device=row["device_name"],
     )
 
 
@@ -181,7 +185,7 @@ def _worked_on(case: VolumeCase, scene: Scene) -> str | Unread:
 
 
 def _attachment_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
-    standing = {a.id: _standing(a, case, scene) for a in case.attachments}
+    standing = {a.id: standing_of(a, case, scene) for a in case.attachments}
     stale = [a for a in case.attachments if standing[a.id] in STALE]
     mapped = [a for a in case.attachments if standing[a.id] == "mapped"]
     guests = sorted({_guest(a, standing[a.id], case, scene) for a in stale} - {"absent"})
@@ -217,7 +221,7 @@ def _own_first(case: VolumeCase) -> str | None:
     return next((a.id for a in sorted(case.attachments, key=lambda a: a.server_id not in mapping)), None)
 
 
-def _standing(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
+def standing_of(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
     """How an attachment stands to nova: 'mapped' by a live mapping, 'gone' with its server, 'second' beside the one
     that nova uses, 'unconnected' (no host ever got it), 'failed' to attach, 'of a server that is off', or not proven:
     'foreign', 'connected without mapping', 'unread'. One that is attached was given to somebody, even where cinder has
@@ -240,12 +244,12 @@ def _standing(attachment: Attachment, case: VolumeCase, scene: Scene) -> str:
     if used & _attached(case):
         return "second"
     fenced = scene.compute_state(attachment.host or server.host) == "fenced"
-    if fenced or _is_off(server) or server.vm_state == "shelved_offloaded":
+    if fenced or is_off(server) or server.vm_state == "shelved_offloaded":
         return "of a server that is off"
     return "connected without mapping"
 
 
-def _is_off(server: Server) -> bool:
+def is_off(server: Server) -> bool:
     """Whether the guest has closed its disks. A suspended one is shut down for its host, and goes on with them later."""
     return server.power_state in OFF and server.vm_state not in ("suspended", "paused", "rescued")
 
@@ -271,7 +275,7 @@ def _guest(attachment: Attachment, standing: str, case: VolumeCase, scene: Scene
     if standing == "unconnected" or _never_given(attachment, standing, scene):
         return "absent"
     server = case.servers.get(attachment.server_id or "")
-    if standing == "second" and server and not _is_off(server) and attachment.host in (None, server.host):
+    if standing == "second" and server and not is_off(server) and attachment.host in (None, server.host):
         return f"runs on {server.host} with another attachment, which may share the connection,"
     host = attachment.host or (server.host if server else None)
     if not host:
@@ -293,9 +297,10 @@ def _mapping_facts(case: VolumeCase) -> dict[str, Any]:
         "mapping.id": one.id if one else None,
         "mapping.uuid": one.uuid if one else None,
         "mapping.attachment": one.attachment_id if one else None,
+        "mapping.device": one.device if one else None,
         "cell": one.cell if one else None,
         "mapping.connected": one.connected if one and one.connected is not None else Unread("only nova's database tells"),
-        "mapping.root": _root(case),
+        "mapping.root": boots_from(case),
         "identities": (*(a.id for a in case.attachments), *(m.uuid or m.server_id for m in case.mappings)),
         "volume.mapping_dangling": bool(dangling) and case.volume.status in ATTACH_STATES,
         "volume.stuck_mapping": bool(case.mappings)
@@ -303,7 +308,7 @@ def _mapping_facts(case: VolumeCase) -> dict[str, Any]:
     }
 
 
-def _root(case: VolumeCase) -> bool | Unread:
+def boots_from(case: VolumeCase) -> bool | Unread:
     """Whether a server boots from the volume; nova's policy may hide the root device, and then its database must tell."""
     if any(m.root for m in case.mappings):
         return True
@@ -331,6 +336,7 @@ def _server_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "server.name": _same(s.name for s in servers),
         "server.vm_state": _same(s.vm_state for s in servers),
         "server.task_state": _same(s.task_state for s in servers),
+        "server.power_state": _same(s.power_state for s in servers),
         "server.locked": any(s.locked for s in servers),
         "server.host": _same(s.host for s in servers),
         "server.host_state": _same(_host_state(s, scene) for s in servers),

@@ -116,6 +116,8 @@ def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], opt
         with steady(run):
             items = missing + _bounded(run, ids, options.limit, named=bool(targets))
             progress.end()
+            for text in run.dangers:
+                session.warn(f"warning: {text}")
             report = kept_report(journal, command.name, mode, started, items, run)
             session.write(render_report(report, options.output))
             if options.plan_out is not None:

@@ -41,3 +41,36 @@ def unstick(ctx: click.Context, /, volumes: tuple[str, ...], **given: Any) -> No
 
     command = Command("volume unstick", Volumes(), VOLUME_UNSTICK, stuck_volumes, ("cinder", "nova_api", "nova"))
     ctx.exit(run_repair(ctx, command, volumes, Options(**given)))
+
+
+@group.command(epilog="""\
+\b
+Examples:
+  opsfix volume reconcile --all --dry-run           where cinder and nova disagree, nothing changed
+  opsfix volume reconcile --all                     repair by API what no guest uses, show the SQL
+  opsfix volume reconcile data-01 --detach          take the disk from the guest that cinder does not know of
+  opsfix volume reconcile VOLUME_ID --commit        the mapping of a volume that was deleted under its server
+
+\b
+What is never done: a boot disk is never cut; a volume is never called available while nova maps it or a guest may hold
+it; nothing is taken from a running guest that cinder calls the volume's user, except with --detach. Servers that must
+not be rebooted meanwhile (2023.2 and newer) are named on stderr.""")
+@click.argument("volumes", metavar="[VOLUME]...", nargs=-1)
+@click.option("--detach", is_flag=True, help="Detach the disk from a guest that may use it, where cinder has no attachment for it.")
+@options.repairs
+@click.pass_context
+def reconcile(ctx: click.Context, /, volumes: tuple[str, ...], detach: bool, **given: Any) -> None:
+    """Bring nova's mappings of volumes and cinder's attachments together while the servers run: mappings without
+    attachment, attachments without mapping, duplicates, wrong attachment ids, mappings of volumes that are gone.
+
+    VOLUME is a name or an id; the id alone finds a volume that was deleted. What hangs on its way (attaching, detaching,
+    reserved) and agrees on both sides is for 'opsfix volume unstick'.
+    """
+    from opsfix.cli.repairing import Command, Options, run_repair
+    from opsfix.mappings import MappedVolumes
+    from opsfix.mismatches import mismatched_volumes
+    from opsfix.repairs import VOLUME_RECONCILE
+
+    databases = ("cinder", "nova_api", "nova")
+    command = Command("volume reconcile", MappedVolumes(detach=detach), VOLUME_RECONCILE, mismatched_volumes, databases)
+    ctx.exit(run_repair(ctx, command, volumes, Options(**given)))

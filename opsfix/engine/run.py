@@ -62,7 +62,8 @@ class Approved:
 class Run:
     """What one command does. ``progress`` hears how many subjects of how many are done; ``staged``: a subject passes
     through all repairs that fit it, one after the other, so that a dry run shows every one of them. ``approved``: only
-    that is done, by item."""
+    that is done, by item. ``dangers`` are the warnings of what is not repaired, each once: a subject's fact ``danger``
+    says what nobody may do meanwhile, ``remark`` what else its reader wants to know."""
 
     subject: Subject
     repairs: tuple[Repair, ...]
@@ -75,6 +76,7 @@ class Run:
     approved: Mapping[str, Approved] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     raised: list[ExitCode] = field(default_factory=list)
+    dangers: dict[str, None] = field(default_factory=dict)
 
     def find(self, ids: Iterable[str], *, named: bool) -> list[Finding]:
         """Look at each; healthy ones, and those younger than --older-than, are left out unless they were named."""
@@ -136,10 +138,18 @@ class Run:
             outcome, reason = course.cut_short, self._end(e.exit_code, str(e))
         except Exception as e:
             outcome, reason = course.cut_short, self._defect(e)
-        item = _item(self, finding, course, outcome, reason)
+        item = _item(self, finding, course, outcome, self._and_more(course, outcome, reason))
         with suppress(JournalError):
-            course.record("item-end", outcome=str(outcome), by=item.by, reason=reason, finding=item.finding)
+            course.record("item-end", outcome=str(outcome), by=item.by, reason=item.reason, finding=item.finding)
         return item
+
+    def _and_more(self, course: _Course, outcome: Outcome, reason: str) -> str:
+        """The reason, with what the facts add to it while the subject is as it was."""
+        if outcome in (Outcome.REPAIRED, Outcome.HEALTHY):
+            return reason
+        if danger := course.facts.get("danger"):
+            self.dangers[danger] = None
+        return "; ".join(filter(None, (reason, course.facts.get("remark"), course.facts.get("danger"))))
 
     def _end(self, code: ExitCode, text: str) -> str:
         """What ends the whole run: nothing more is begun, and the report is still written."""

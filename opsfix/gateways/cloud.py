@@ -372,6 +372,7 @@ def _mapping(a: Any, server: Server) -> Mapping:
         attachment_id=a.attachment_id,
         uuid=a.bdm_id,
         root=bool(a.device) and a.device == server.root_device,
+        device=a.device,
     )
 
 

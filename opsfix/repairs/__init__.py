@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from opsfix.guards import is_
 from opsfix.repair import Repair
 from opsfix.repairs import (
     agent_dead,
@@ -27,6 +30,12 @@ from opsfix.repairs import (
     instance_present,
     instance_rows_kept,
     instance_terminate_disabled,
+    mapping_boot_disk,
+    mapping_duplicate,
+    mapping_elsewhere,
+    mapping_misdirected,
+    mapping_unheld,
+    mapping_volume_gone,
     placement_allocation_missing,
     placement_allocation_orphaned,
     placement_allocation_unrecorded,
@@ -76,6 +85,32 @@ VOLUME_UNSTICK: tuple[Repair, ...] = (
     volume_deleting.REPAIR,
     volume_delete_failed.REPAIR,
     volume_image_copy.REPAIR,
+)
+
+#: Repairs of stuck volumes that also bring the two sides together, tried only where cinder and nova do not agree.
+_ALSO_APART: tuple[tuple[Repair, ...], ...] = tuple(
+    tuple(replace(repair, when=(is_("volume.sides_agree", False), *repair.when)) for repair in repairs)
+    for repairs in (
+        (*volume_in_operation.REPAIRS, volume_mapping_legacy.REPAIR),
+        (volume_attachment_unproven.REPAIR,),
+        (
+            *volume_mapping_dangling.REPAIRS, volume_attachment_orphaned.REPAIR, volume_attached_not_in_use.REPAIR,
+            volume_abandoned.REPAIR,
+        ),
+    )
+)
+
+VOLUME_RECONCILE: tuple[Repair, ...] = (
+    *mapping_volume_gone.REPAIRS,
+    *_ALSO_APART[0],
+    mapping_boot_disk.REPAIR,
+    mapping_duplicate.REPAIR,
+    *mapping_elsewhere.REPAIRS,
+    volume_host_fenced.REPAIR,
+    mapping_misdirected.REPAIR,
+    *_ALSO_APART[1],
+    mapping_unheld.REPAIR,
+    *_ALSO_APART[2],
 )
 
 IMAGE_PURGE: tuple[Repair, ...] = (

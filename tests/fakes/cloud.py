@@ -47,7 +47,7 @@ class FakeCloud(Builder):
 
     def attachments(self, *, volume_id: str | None = None, server_id: str | None = None) -> Iterator[Attachment]:
         """See ports.Cloud."""
-        volumes = [self.world.volumes[volume_id]] if volume_id else self.world.volumes.values()
+        volumes = [v for v in self.world.volumes.values() if volume_id in (None, v.id)]
         detailed = bool(volume_id or server_id)
         yield from self._read("attachments", lambda: [
             _attachment(a, detailed=detailed) for v in volumes if not v.deleted for a in v.live
@@ -85,7 +85,7 @@ class FakeCloud(Builder):
     def mappings(self, server: Server) -> list[Mapping]:
         """See ports.Cloud."""
         return self._read("mappings", lambda: [
-            Mapping(server.id, m.volume_id, m.attachment_id, m.uuid, m.device == server.root_device)
+            Mapping(server.id, m.volume_id, m.attachment_id, m.uuid, m.device == server.root_device, device=m.device)
             for m in self.nova.found(server.id).live
         ])
 

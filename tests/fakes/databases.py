@@ -58,8 +58,11 @@ class FakeDatabases:
         return [_mapping(m, s.cell) for s in self._servers(cell) for m in s.live if m.volume_id == volume_id]
 
     def _read_mapping_page(self, after: str, page: int, cell: str | None) -> Rows:
-        rows = sorted((m.volume_id, m.attachment_id) for s in self._servers(cell) for m in s.live if m.volume_id > after)
-        return [{"volume_id": v, "attachment_id": a, "cell": cell} for v, a in rows[:page]]
+        rows = sorted(
+            ((m.volume_id, m.attachment_id, s.id) for s in self._servers(cell) for m in s.live if m.volume_id > after),
+            key=lambda row: row[0],
+        )
+        return [{"volume_id": v, "attachment_id": a, "instance_uuid": s, "cell": cell} for v, a, s in rows[:page]]
 
     # cinder
 
@@ -139,5 +142,6 @@ class FakeDatabases:
 def _mapping(row: MappingRow, cell: str) -> dict[str, Any]:
     return {
         "id": row.id, "uuid": row.uuid, "instance_uuid": row.server_id, "volume_id": row.volume_id,
-        "attachment_id": row.attachment_id, "boot_index": row.boot_index, "connected": int(row.connected), "cell": cell,
+        "attachment_id": row.attachment_id, "boot_index": row.boot_index, "device_name": row.device,
+        "connected": int(row.connected), "cell": cell,
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from opsfix.resources import Migration
 from tests.fakes.cinder import FakeCinder
-from tests.fakes.rows import MappingRow, VolumeRow
+from tests.fakes.rows import MappingRow, ServerRow, VolumeRow
 from tests.fakes.world import World
 
 STATES = ("attaching", "detaching", "reserved", "in-use", "available")
@@ -87,6 +87,34 @@ def never_started(world: World, params: dict[str, Any]) -> list[Change]:
     return _unmap(None if busy else mapping)
 
 
+def unheld(world: World, params: dict[str, Any]) -> list[Change]:
+    """sql/mapping_unheld.nova.sql"""
+    mapping = _mapping(world, params)
+    if mapping and not _as_seen(world.servers[mapping.server_id], params, "host", "vm_state", "power_state"):
+        mapping = None
+    server = world.servers.get(params["server_id"])
+    if mapping and server and mapping.connected and server.vm_state != "shelved_offloaded":
+        off = server.power_state in (4, 6) and server.vm_state not in ("suspended", "paused", "rescued")
+        mapping = mapping if off else None
+    return _unmap(mapping)
+
+
+def duplicate(world: World, params: dict[str, Any]) -> list[Change]:
+    """sql/mapping_duplicate.nova.sql"""
+    mapping = _mapping(world, params)
+    if mapping and not _as_seen(world.servers[mapping.server_id], params, "vm_state", "power_state"):
+        mapping = None
+    kept = [
+        m for m in (world.servers[mapping.server_id].live if mapping else ())
+        if (m.id, m.attachment_id, m.volume_id) == (params["kept_id"], params["kept_attachment"], params["volume_id"])
+    ]
+    return _unmap(mapping if kept else None)
+
+
+def _as_seen(server: ServerRow, params: dict[str, Any], *columns: str) -> bool:
+    return server.task_state is None and all(getattr(server, column) == params[column] for column in columns)
+
+
 def host_fenced(world: World, params: dict[str, Any]) -> list[Change]:
     """sql/volume_host_fenced.nova.sql"""
     mapping = _mapping(world, params)
@@ -115,6 +143,8 @@ def task_kept(world: World, params: dict[str, Any]) -> list[Change]:
 
 
 FALLBACKS: dict[str, Callable[[World, dict[str, Any]], list[Change]]] = {
+    "mapping_duplicate.nova": duplicate,
+    "mapping_unheld.nova": unheld,
     "state_task_kept.nova": task_kept,
     "volume_abandoned.cinder": abandoned,
     "volume_attachment_orphaned.cinder": orphaned,

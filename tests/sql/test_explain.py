@@ -165,6 +165,7 @@ PARAMETERS: dict[str, Any] = {
     "row_id": 17, "vm_state": "active", "task_state": None, "updated_at": "2024-02-29 23:59:58", "unlocked": 0, "ended": 0,
     "actions": [17, 18], "hosts": PAGE[:10], "request_id": 17, "created_at": "2024-02-29 23:59:58", "cell": "17",
     "consumers": PAGE[:10], "nodes": PAGE[:10], "generation": 1,
+    "device": "/dev/vdb", "kept_id": 18, "kept_attachment": "18", "power_state": 4,
     "image_id": "17", "image_status": "active", "image_name": "17", "image_ids": PAGE[:10],
 }
 

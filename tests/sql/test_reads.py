@@ -84,7 +84,7 @@ def mapping_page(w: World) -> list[Row]:
     mapping(w, "v2 gone", "removed", "v2", attachment_id="of a server that is gone")
     mapping(w, "image", SERVER, None, destination_type="local")  # type: ignore[arg-type]
     w.params = {"after": "v1", "page": 2}
-    return [{"volume_id": "v2", "attachment_id": "a-v2"}, {"volume_id": "v3", "attachment_id": "a-v3"}]
+    return [{"volume_id": v, "attachment_id": f"a-{v}", "instance_uuid": SERVER} for v in ("v2", "v3")]
 
 
 def attachments_mapped(w: World) -> list[Row]:
@@ -152,7 +152,7 @@ def mappings(w: World) -> list[Row]:
     mapping(w, "of a removed server", OTHER_SERVER, VOLUME)
     mapping(w, "of another volume", SERVER, "another")
     w.params = {"volume_id": VOLUME}
-    columns = ("id", "uuid", "instance_uuid", "volume_id", "attachment_id", "boot_index")
+    columns = ("id", "uuid", "instance_uuid", "volume_id", "attachment_id", "boot_index", "device_name")
     return [{c: w[str(i)][c] for c in columns} | {"connected": k} for i, k in connections.items()]
 
 

@@ -1,9 +1,9 @@
-"""Runs the engine over a fake cloud as ``volume unstick`` does, and hands back what came of it."""
+"""Runs the engine over a fake cloud as ``volume unstick`` and ``volume reconcile`` do, and hands back what came of it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,8 +11,11 @@ from typing import Any
 
 from opsfix.engine.run import Finding, Run
 from opsfix.finders import stuck_volumes
+from opsfix.mappings import MappedVolumes
+from opsfix.mismatches import mismatched_volumes
 from opsfix.model import Item, Mode, Outcome
-from opsfix.repairs import VOLUME_UNSTICK
+from opsfix.repair import Repair
+from opsfix.repairs import VOLUME_RECONCILE, VOLUME_UNSTICK
 from opsfix.scene import Scene
 from opsfix.volumes import Volumes
 from tests.fakes.cloud import FakeCloud
@@ -34,6 +37,9 @@ class Driver:
     deadline: float = 0.3
     workers: int = 4
     stop: threading.Event = field(default_factory=threading.Event)
+    subject: Volumes = field(default_factory=Volumes)
+    repairs: tuple[Repair, ...] = VOLUME_UNSTICK
+    find: Callable[[Scene], set[str]] = stuck_volumes
     events: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -47,27 +53,33 @@ class Driver:
             fenced=frozenset(self.fenced), deadline=self.deadline,
         )
         return Run(
-            Volumes(), VOLUME_UNSTICK, scene, self.mode, self._recorder, workers=self.workers, stop=self.stop,
+            self.subject, self.repairs, scene, self.mode, self._recorder, workers=self.workers, stop=self.stop,
         )
 
     def _recorder(self, subject: str) -> Any:
         return lambda event, /, **data: self.events.append((subject, event, data))
 
     def named(self, *ids: str) -> list[Item]:
-        """``volume unstick ID...``"""
+        """``COMMAND ID...``"""
         run = self.run()
         return self._checked(run, run.find(ids, named=True))
 
     def all(self) -> list[Item]:
-        """``volume unstick --all``"""
+        """``COMMAND --all``"""
         run = self.run()
-        return self._checked(run, run.find(stuck_volumes(run.scene), named=False))
+        return self._checked(run, run.find(self.find(run.scene), named=False))
 
     def _checked(self, run: Run, findings: list[Finding]) -> list[Item]:
         items = run.repair(findings)
         assert all(item.outcome in OUTCOMES for item in items)
         assert sorted(item.id for item in items) == sorted(f.id for f in findings)
         return items
+
+
+def reconciling(*, detach: bool = False, **options: Any) -> dict[str, Any]:
+    """The options of a Driver that make it ``volume reconcile``."""
+    command = {"subject": MappedVolumes(detach=detach), "repairs": VOLUME_RECONCILE, "find": mismatched_volumes}
+    return command | options
 
 
 def unstick(cloud: FakeCloud, *ids: str, **options: Any) -> Item:

@@ -24,13 +24,27 @@ def declared(name: str) -> tuple[Repair, ...]:
     return tuple(getattr(module, "REPAIRS", ())) or (module.REPAIR,)
 
 
+def told(repair: Repair) -> tuple[object, ...]:
+    """A repair without its ``when``, which a command may narrow."""
+    return (repair.symptom, repair.means, repair.only_if, repair.fixed_when, len(repair.api), repair.fallback)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_is_in_the_command(name: str) -> None:
-    assert set(map(id, declared(name))) <= set(map(id, EVERY))
+    assert set(map(told, declared(name))) <= set(map(told, EVERY))
 
 
 def test_the_commands_have_nothing_else() -> None:
-    assert len(EVERY) == sum(len(declared(name)) for name in MODULES)
+    assert set(map(told, EVERY)) == {told(repair) for name in MODULES for repair in declared(name)}
+
+
+def test_a_command_only_narrows_what_a_module_declares() -> None:
+    whole = {told(repair): set() for name in MODULES for repair in declared(name)}
+    for name in MODULES:
+        for repair in declared(name):
+            whole[told(repair)] |= {frozenset(repair.when)}
+    for repair in EVERY:
+        assert any(when <= set(repair.when) for when in whole[told(repair)])
 
 
 def test_the_commands_are_known() -> None:
