@@ -40,6 +40,7 @@ SETTINGS: dict[str, tuple[Any, str]] = {
     "deadline": (60.0, "seconds for an accepted change to show"),
     "workers": (8, "API calls in flight"),
 }
+_PASSWORD = re.compile(r"://[^/@]*:[^@]+@")
 _KIND = re.compile(r"(\w+)(\+\w+)?://")
 #: The files that were read, each with its content.
 Files = Sequence[tuple[Path, Mapping[str, Any]]]
@@ -86,17 +87,17 @@ def read_settings(
 
     Raises ConfigError for a file that is named and cannot be read or a value that cannot be meant, naming both.
     """
-    files, unread = _files(config, environ)
+    files, warnings = _files(config, environ)
     values = {name: _setting(name, options, environ, files) for name in SETTINGS}
     databases = dict(_databases(environ, files))
     root = Path(str(values["services_conf_dir"].value))
     for name, found in _discovered(root, required=values["services_conf_dir"].origin != "default"):
         databases.setdefault(name, found)
-    unread += dict.fromkeys(
+    warnings += dict.fromkeys(
         f"{d.origin}: its databases count as not configured"
         for d in databases.values() if d.origin.startswith("not readable")
     )
-    return Settings(values, databases, unread)
+    return Settings(values, databases, warnings)
 
 
 def home() -> Path | None:
@@ -116,17 +117,27 @@ def _files(config: str | None, environ: Mapping[str, str]) -> tuple[Files, list[
             raise ConfigError(f"the configuration file {given} cannot be read: {e.strerror}") from e
         if content is None:
             raise ConfigError(f"the configuration file {given} does not exist")
-        return [(Path(given), content)], []
+        return [(Path(given), content)], _exposed(Path(given), content)
     base = environ.get("XDG_CONFIG_HOME") or ((found := home()) and found / ".config")
-    read, unread = [], []
+    read, warnings = [], []
     for path in [SYSTEM_FILE, *([Path(base) / "opsfix" / "opsfix.toml"] if base else [])]:
         try:
             content = _read(path)
         except PermissionError:
-            unread.append(f"not readable: {path}: what it sets is not used")
+            warnings.append(f"not readable: {path}: what it sets is not used")
         else:
             read += [(path, content)] if content is not None else []
-    return read, unread
+            warnings += _exposed(path, content or {})
+    return read, warnings
+
+
+def _exposed(path: Path, content: Mapping[str, Any]) -> list[str]:
+    """A warning for a file whose passwords everybody may read, or in whose URLs others may put another server."""
+    if not any(_PASSWORD.search(url) for url in content.get("databases", {}).values()):
+        return []
+    mode = path.stat().st_mode
+    may = "read" if mode & 0o004 else "write to" if mode & 0o022 else None
+    return [f"others may {may} {path}, which holds passwords: chmod 600 {path}"] if may else []
 
 
 def _read(path: Path) -> dict[str, Any] | None:

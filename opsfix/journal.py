@@ -173,7 +173,13 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _private(path: Path) -> None:
+    """Make the directory, or take one that is there: who else may write to it could forge what undo puts back."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise ConfigError(f"{path} belongs to user {found.st_uid}, not to you: name another place with --state-dir")
+    if found.st_mode & 0o022:
+        raise ConfigError(f"others may write to {path}, which holds images of rows: chmod 700 {path}")
 
 
 def _user() -> str:

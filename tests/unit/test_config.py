@@ -36,6 +36,7 @@ class Place:
         path = self.etc / path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        path.chmod(0o600)
         return path
 
     def read(self, config_file: Path | None = None, **options: Any) -> Settings:
@@ -255,6 +256,29 @@ def test_an_own_file_that_may_not_be_read_is_told(place: Place) -> None:
     found = place.read()
     assert found["workers"] == 4
     assert found.warnings == [f"not readable: {place.system}: what it sets is not used"]
+
+
+# who else may read or write
+
+
+@pytest.mark.parametrize(
+    ("mode", "may"),
+    [(0o604, "read"), (0o644, "read"), (0o666, "read"), (0o620, "write to"), (0o602, "write to"), (0o600, None), (0o640, None)],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_a_file_with_passwords_that_others_may_read_or_write_is_told(
+    place: Place, mode: int, may: str | None, named: bool
+) -> None:
+    path = place.write(place.system, f'[databases]\ncinder = "{URL}"\n')
+    path.chmod(mode)
+    told = [f"others may {may} {path}, which holds passwords: chmod 600 {path}"] if may else []
+    assert place.read(path if named else None).warnings == told
+
+
+@pytest.mark.parametrize("text", ["workers = 3\n", '[databases]\ncinder = "mysql+pymysql://cinder@db/cinder"\n', ""])
+def test_a_file_without_passwords_may_be_read_by_all(place: Place, text: str) -> None:
+    place.write(place.system, text).chmod(0o644)
+    assert place.read().warnings == []
 
 
 # what is shown

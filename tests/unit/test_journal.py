@@ -136,6 +136,33 @@ def full(*_: object) -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o1777, 0o720])
+@pytest.mark.parametrize("which", [".", "runs"])
+def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path, mode: int, which: str) -> None:
+    root = tmp_path / "state"
+    (root / "runs").mkdir(parents=True)
+    (root / which).chmod(mode)
+    with pytest.raises(ConfigError, match=f"others may write to .*chmod 700 {(root / which).resolve()}"):
+        make(root)
+    assert list((root / "runs").iterdir()) == []
+    if which == ".":
+        with pytest.raises(ConfigError, match="others may write"), host_lock(root, "cloud"):
+            pass
+
+
+def test_a_directory_that_others_may_read_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o755)
+    assert make(tmp_path / "state").path.is_dir()
+
+
+def test_a_directory_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(ConfigError, match="not to you: name another place with --state-dir"):
+        make(tmp_path)
+
+
 @pytest.mark.parametrize("call", ["write", "fsync"])
 @pytest.mark.parametrize("use", [
     lambda journal: journal.record("api-before", what="x"), lambda journal: journal.close({"exit_code": 0}),
