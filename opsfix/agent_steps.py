@@ -14,7 +14,7 @@ from opsfix.steps import Call, Course, Step
 
 
 class WatchAgent(Step):
-    """Change nothing until a period of heartbeats is over; the look after it tells whether it reported."""
+    """Change nothing until a period of heartbeats is over since the run began; the look after it tells whether it reported."""
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         seconds = facts["agent.waits"]
@@ -24,7 +24,8 @@ class WatchAgent(Step):
                 raise CloudUnknown("interrupted while it was watched")
             return Result.DONE
 
-        yield Call(f"watch for {seconds:.0f} s that {facts['agent.binary']} on {facts['agent.host']} does not report", watch)
+        what = f"that {facts['agent.binary']} on {facts['agent.host']} does not report"
+        yield Call(f"watch for {facts['agent.period']:.0f} s {what}", watch)
 
 
 class DeleteService(Step):

@@ -132,9 +132,10 @@ class Agents:
             if not known.passed:
                 beats[SHOWN] = _shown(rows)
             known.stirs = known.stirs or any(known.beats.setdefault(key, beat) != beat for key, beat in beats.items())
-            waits = max(0.0, known.since + self.periods[known.row.service] - time.monotonic())
+            period = self.periods[known.row.service]
+            waits = max(0.0, known.since + period - time.monotonic())
             known.passed = known.passed or (not known.stirs and not waits)
-            return {"agent.stirs": known.stirs, "agent.watched": known.passed, "agent.waits": waits}
+            return {"agent.stirs": known.stirs, "agent.watched": known.passed, "agent.waits": waits, "agent.period": period}
 
 
 def _shown(rows: Iterable[Row]) -> datetime | None:

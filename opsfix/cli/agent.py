@@ -60,7 +60,8 @@ left without an agent, nor volumes without a backend; gpu-1 is not gpu-10 or GPU
 @options.purges
 @click.pass_context
 def clean(
-    ctx: click.Context, /, agents: tuple[str, ...], everything: bool, hosts: tuple[str, ...], service: str | None, **given: Any
+    ctx: click.Context, /, agents: tuple[str, ...], everything: bool, hosts: tuple[str, ...] | None, service: str | None,
+    **given: Any,
 ) -> None:
     """Remove agents and services that are dead for good, and give what they serve to live ones first.
 
@@ -79,5 +80,5 @@ def clean(
         destroys=True, instead="--all, --host or --service", several=True,
     )
     # a service alone is all that is dead of it; a host narrows --all down
-    whole = (everything or service is not None) and not hosts and not agents
-    ctx.exit(run_repair(ctx, command, agents or hosts, Options(everything=whole, **given)))
+    whole = (everything or service is not None) and not (agents or hosts)
+    ctx.exit(run_repair(ctx, command, agents or hosts or (), Options(everything=whole, **given)))

@@ -25,7 +25,7 @@ def run_plan(ctx: click.Context, path: Path, max_age: timedelta, own: Mapping[st
     fixed = {names: tuple(item["id"] for item in plan["items"]), "limit": 0, "yes": True, "plan_out": None}
     if not plan["items"]:
         raise UsageError(f"{path} holds nothing to do")
-    optional = {p.name: None for p in command.params if p.name in ("on_hosts",)}
+    optional = {p.name: None for p in command.params if p.name in ("on_hosts", "hosts")}
     if "everything" in given:
         fixed["everything"] = False
     ctx.obj = plan
