@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -226,10 +227,9 @@ def names(root: Path) -> list[str]:
 
 def every(root: Path) -> Iterator[Past]:
     """Every run, newest first; one whose beginning was never written is left out, as it did nothing."""
-    for name in names(root):
-        past = _past(root, name)
-        if past is not None:
-            yield past
+    for _, together in groupby(names(root), key=lambda name: name[:16]):  # a name tells the second, run.json the rest
+        found = [past for name in together if (past := _past(root, name))]
+        yield from sorted(found, key=lambda past: past.started, reverse=True)
 
 
 def find(root: Path, word: str) -> Past:
@@ -238,8 +238,10 @@ def find(root: Path, word: str) -> Past:
     Raises TargetNotFound, and UsageError for an ambiguous part.
     """
     known = names(root)
-    parts = [n for n in known if _PART.match(word) and word in n]
-    matching = known[:1] if word == "latest" else [n for n in known if n == word] or parts
+    if word == "latest":
+        matching = [past.run for past in islice(every(root), 1)]
+    else:
+        matching = [n for n in known if n == word] or [n for n in known if _PART.match(word) and word in n]
     if len(matching) > 1:
         raise UsageError(f"{len(matching)} runs match {word!r}: {', '.join(matching[:5])}: name one in full")
     past = _past(root, matching[0]) if matching else None
@@ -293,7 +295,7 @@ def undone(root: Path, past: Past) -> dict[str, str]:
     """The items of a run that were put back and not put forth again: item -> the run that did."""
     found: dict[str, str] = {}
     for later in every(root):
-        if later.run < past.run:
+        if later.started < past.started:
             break
         if later.meta.get("undoes") == past.run and later.meta["mode"] == "commit":
             again = undone(root, later)

@@ -12,9 +12,11 @@ from opsfix.cli import options
 class History(click.Group):
     """``opsfix history [RUN]`` and ``opsfix history prune``: a run is never called prune."""
 
+    default = "show"
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """What is no command of this group is for 'show'."""
-        return super().parse_args(ctx, args if args and args[0] in self.commands else ["show", *args])
+        return super().parse_args(ctx, args if args and args[0] in self.commands else [self.default, *args])
 
 
 @click.group("history", cls=History, add_help_option=False, context_settings={"help_option_names": ["-h", "--help"]})

@@ -100,7 +100,7 @@ def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], opt
             plans.fitting(ctx.obj, scene.cloud.identity, _heads(databases))
         if mode is not Mode.DRY_RUN:
             lock(root, scene, databases, held)
-        ids, missing = _candidates(command, scene, targets)
+        ids, missing = _candidates(command, scene, targets, by_id=ctx.obj is not None)
         if command.destroys and not _agreed(command, scene, ids, targets, options, settings["workers"]):
             mode = Mode.DRY_RUN
             if databases is not None:
@@ -198,10 +198,16 @@ def open_scene(
     return Scene(cloud, databases, options.older_than, frozenset(options.fenced), settings["deadline"]), databases
 
 
-def _candidates(command: Command, scene: Scene, targets: Sequence[str]) -> tuple[list[str], list[Item]]:
-    """The ids to look at, and a failed item for each name that nothing has."""
+def _candidates(command: Command, scene: Scene, targets: Sequence[str], *, by_id: bool) -> tuple[list[str], list[Item]]:
+    """The ids to look at, and a failed item for each name that nothing has; ``by_id``: the targets are no names."""
+    missing: list[Item] = []
     try:
-        ids, missing = _named(command, scene, targets) if targets else (sorted(command.find(scene)), [])
+        if by_id:
+            ids = list(targets)
+        elif targets:
+            ids, missing = _named(command, scene, targets)
+        else:
+            ids = sorted(command.find(scene))
         if targets and command.subject.type == "volume" and not scene.has("nova"):
             scene.list_mapped(ids)
     except (CloudRefused, CloudUnknown, DatabaseUnknown) as e:

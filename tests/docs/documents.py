@@ -28,7 +28,7 @@ def commands(group: click.Group = cli, words: tuple[str, ...] = ()) -> Iterator[
         if isinstance(command, click.Group):
             yield from commands(command, (*words, word))
         else:
-            yield (*words, word), command
+            yield (words if word == getattr(group, "default", None) else (*words, word)), command
 
 
 COMMANDS = dict(commands())

@@ -48,7 +48,7 @@ def check(words: list[str]) -> None:
         assert option in GLOBAL, f"opsfix has no global option {option}"
         if not value and takes_value(cli, option):
             given.pop(0)
-    command = next((tuple(given[:n]) for n in (1, 2, 3) if tuple(given[:n]) in COMMANDS), None)
+    command = next((tuple(given[:n]) for n in (3, 2, 1) if tuple(given[:n]) in COMMANDS), None)
     if command is None:
         assert not given or any(known[: len(given)] == tuple(given) for known in COMMANDS), f"no command {given}"
         return

@@ -16,6 +16,8 @@ T = TypeVar("T")
 class FakeCloud(Builder):
     """See ports.Cloud; ``world``, ``cinder`` and ``nova`` are its inside."""
 
+    identity = "fake"
+
     def _read(self, call: str, do: Callable[[], T]) -> T:
         return self._do(call, do, change=False)
 

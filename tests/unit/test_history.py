@@ -49,7 +49,7 @@ def test_runs_are_listed_newest_first_with_their_outcomes(opsfix: Shell) -> None
     assert {r["run"]: (r["mode"], r["state"], r["exit_code"]) for r in runs} == {
         first["run"]: ("dry-run", "complete", 3), second["run"]: ("apply", "complete", 0),
     }
-    assert runs == sorted(runs, key=lambda r: r["run"], reverse=True)
+    assert runs == sorted(runs, key=lambda r: r["started"], reverse=True)
     told = opsfix.json("history", second["run"])
     assert (told["schema"], [i["id"] for i in told["items"]]) == ("opsfix.history-run/1", [volume])
     assert [s["result"] for s in told["items"][0]["steps"]] == ["done"]
@@ -208,10 +208,10 @@ def test_a_plan_is_carried_out_on_its_items_only(opsfix: Shell, plan: Path) -> N
 
 def test_what_is_no_longer_as_planned_is_refused(opsfix: Shell, plan: Path) -> None:
     [item] = json.loads(plan.read_text())["items"]
-    opsfix.cloud.reset_volume(item["id"], "deleting", "detached")
+    opsfix.cloud.reset_volume(item["id"], "creating", "detached")
     shown = opsfix.json("apply", str(plan))
     assert (shown["exit_code"], shown["items"][0]["outcome"]) == (5, "refused")
-    assert opsfix.cloud.volume(item["id"]).status == "deleting"  # type: ignore[union-attr]
+    assert opsfix.cloud.volume(item["id"]).status == "creating"  # type: ignore[union-attr]
 
 
 def resealed(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
