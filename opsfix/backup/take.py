@@ -213,6 +213,7 @@ def _moment(target: Target, dumps: Sequence[Dump], options: Options) -> tuple[fl
             dump.open()
         position = moment.position()
         _await(dumps)
+        moment.end()
         _prove_same_server(target, dumps, moment)
     return moment.seconds, position
 

@@ -158,14 +158,15 @@ def _cells(settings: Settings) -> list[sa.URL]:
 
 @dataclass
 class Moment:
-    """One moment of a server, in which nothing can be committed; ``seconds`` is how long that was, when it is over.
+    """One moment of a server, in which nothing can be committed, until ``end``; ``seconds`` is how long that was.
 
-    While it lasts, ``position`` tells where the server's logs stand, and ``sessions`` how many sessions each user has
-    opened since; what the account cannot see is left out.
+    While it lasts, ``position`` tells where the server's logs stand; ``sessions``, also afterwards, how many sessions each
+    user has opened since; what the account cannot see is left out.
     """
 
     position: Callable[[], dict[str, Any]] = dict
     sessions: Callable[[], Counter[str]] = Counter
+    end: Callable[[], None] = lambda: None
     seconds: float | None = None
 
 
@@ -317,7 +318,7 @@ class Server:
 
     @contextmanager
     def still(self, wait: int) -> Iterator[Moment]:
-        """Hold every commit back until the block ends.
+        """Hold every commit back until the moment's end, that of the block at the latest.
 
         On MariaDB by a backup stage, which waits for no reader and for no statement at work; else by the global read
         lock. Raises GuardError when it is not to be had within ``wait`` seconds or the account may not.
@@ -326,15 +327,21 @@ class Server:
         patient = engine(self.account.url(), str(self), seconds=wait + 60, poolclass=sa.NullPool)
         with connect(patient, str(self)) as connection:
             began = self._stop(connection, wait)
+
+            def end() -> None:
+                if moment.seconds is None:
+                    with suppress(exc.DBAPIError):
+                        connection.exec_driver_sql("BACKUP STAGE END" if self._staged else "UNLOCK TABLES")
+                    moment.seconds = round(time.monotonic() - began, 4)
+
             try:
                 moment.sessions = lambda: _sessions(connection)
-                moment.position = lambda: _position(connection)
+                moment.position = lambda: _position(connection, _POSITIONS[self.is_mariadb])
+                moment.end = end
                 yield moment
             finally:
-                with suppress(exc.DBAPIError):
-                    connection.exec_driver_sql("BACKUP STAGE END" if self._staged else "UNLOCK TABLES")
+                end()
                 connection.invalidate()  # closing it lets go as well, whatever came of the statement
-                moment.seconds = round(time.monotonic() - began, 4)
 
     @property
     def _staged(self) -> bool:
@@ -373,10 +380,10 @@ class Server:
         self._engine.dispose()
 
 
-def _position(connection: sa.Connection) -> dict[str, Any]:
+def _position(connection: sa.Connection, questions: Mapping[str, tuple[str, ...] | None]) -> dict[str, Any]:
     """Where the binary log, the GTIDs and Galera stand; what is off or may not be read is left out."""
     found: dict[str, Any] = {}
-    for text, names in _POSITIONS.items():
+    for text, names in questions.items():
         with suppress(exc.DBAPIError):
             for row in connection.exec_driver_sql(text).all():
                 found |= dict(zip(names or (row[0],), row if names else row[1:], strict=False))
@@ -396,11 +403,16 @@ def _sessions(connection: sa.Connection) -> Counter[str]:
     return Counter({str(user): int(count) for user, count in rows})
 
 
-#: question -> what the columns of its answer are called; None: the first column is the name of the second
-_POSITIONS: dict[str, tuple[str, ...] | None] = {
-    "SHOW MASTER STATUS": ("binlog_file", "binlog_position"),
-    "SHOW BINARY LOG STATUS": ("binlog_file", "binlog_position"),  # MySQL 8.4
-    "SELECT @@gtid_binlog_pos": ("gtid_binlog_pos",),
-    "SELECT @@gtid_executed": ("gtid_executed",),
-    "SHOW STATUS WHERE Variable_name IN ('wsrep_last_committed', 'wsrep_cluster_state_uuid')": None,
+_GALERA = "SHOW STATUS WHERE Variable_name IN ('wsrep_last_committed', 'wsrep_cluster_state_uuid')"
+#: Whether the server is MariaDB -> question -> what the columns of its answer are called; None: the first column is the name
+#: of the second. Commits wait meanwhile, so no server is asked what only the other kind can answer.
+_POSITIONS: dict[bool, dict[str, tuple[str, ...] | None]] = {
+    True: {
+        "SHOW MASTER STATUS": ("binlog_file", "binlog_position"), "SELECT @@gtid_binlog_pos": ("gtid_binlog_pos",), _GALERA: None,
+    },
+    False: {
+        "SHOW MASTER STATUS": ("binlog_file", "binlog_position"),
+        "SHOW BINARY LOG STATUS": ("binlog_file", "binlog_position"),  # MySQL 8.4
+        "SELECT @@gtid_executed": ("gtid_executed",), _GALERA: None,
+    },
 }

@@ -45,12 +45,10 @@ def fill(server: Server, database: str, table: str, count: int) -> None:
     names = [c["Field"] for c in columns if "auto_increment" not in c["Extra"]]
     values = ", ".join(_value(name, dict(next(c for c in columns if c["Field"] == name))) for name in names)
     quoted = ", ".join(f"`{n}`" for n in names)
-    step = 100_000
-    for start in range(0, count, step):
-        server.execute(
-            f"SET SESSION foreign_key_checks=0, unique_checks=0; INSERT INTO {database}.{table} ({quoted})"
-            f" SELECT {values} FROM {database}.seq_{start + 1}_to_{min(start + step, count)} AS s"
-        )
+    server.execute(
+        "SET SESSION foreign_key_checks = 0, unique_checks = 0, sql_log_bin = 0;"
+        f" INSERT INTO {database}.{table} ({quoted}) SELECT {values} FROM {database}.seq_1_to_{count} AS s"
+    )
 
 
 def _value(name: str, column: dict[str, str]) -> str:
