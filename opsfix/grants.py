@@ -1,7 +1,8 @@
 """The least rights that an account needs for the files of ``sql/``, as GRANT statements.
 
 SELECT on each table that a file reads or locks, UPDATE on just the columns that one sets, DELETE where one deletes; and
-the schema's version. What no file needs is not granted: no INSERT, no other column, no other table, no DDL.
+the schema's version. What no file needs is not granted: no INSERT, no other column, no other table, no DDL. Undo puts
+whole rows back: it needs INSERT where a file deletes, and UPDATE on whole rows where one sets.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 
 from opsfix import sqlfile
@@ -17,6 +19,14 @@ from opsfix.releases import HEADS
 
 _TABLE = re.compile(r"\b(?:FROM|JOIN|UPDATE)\s+(\w+)")
 _ACCOUNT = re.compile(r"(?P<user>[^@'`\\\x00-\x1f]{1,80})(?:@(?P<host>[\w.:%/-]{1,255}))?\Z")
+
+
+class Scope(StrEnum):
+    """What an account is for."""
+
+    READ = "read"
+    REPAIR = "repair"
+    UNDO = "undo"
 
 
 @dataclass
@@ -55,24 +65,26 @@ def _set_columns(text: str) -> Iterator[str]:
             begin = at + 1
 
 
-def statements(service: str, database: str, tables: Container[str], account: str, *, read_only: bool = False) -> list[str]:
+def statements(service: str, database: str, tables: Container[str], account: str, scope: Scope) -> list[str]:
     """The GRANTs for one database: ``tables`` are those that it has, for not every release has all.
 
     Raises UsageError for an account that is not of the form USER or USER@HOST.
     """
     to = _quoted(account)
     return [
-        f"GRANT {', '.join(_words(wanted, read_only))} ON {_name(database)}.{_name(table)} TO {to};"
+        f"GRANT {', '.join(_words(wanted, scope))} ON {_name(database)}.{_name(table)} TO {to};"
         for table, wanted in sorted(rights(service).items()) if table in tables
     ]
 
 
-def _words(wanted: Rights, read_only: bool) -> Iterator[str]:
+def _words(wanted: Rights, scope: Scope) -> Iterator[str]:
     yield "SELECT"
-    if wanted.columns and not read_only:
-        yield f"UPDATE ({', '.join(map(_name, sorted(wanted.columns)))})"
-    if wanted.delete and not read_only:
-        yield "DELETE"
+    if scope is Scope.READ:
+        return
+    if wanted.columns:
+        yield "UPDATE" if scope is Scope.UNDO else f"UPDATE ({', '.join(map(_name, sorted(wanted.columns)))})"
+    if wanted.delete:
+        yield from ("DELETE", "INSERT") if scope is Scope.UNDO else ("DELETE",)
 
 
 def _quoted(account: str) -> str:

@@ -57,20 +57,21 @@ def check(ctx: click.Context, /, output: str) -> None:
 @group.command(epilog="""\
 \b
 Examples:
-  opsfix config grants >opsfix.sql                     for repairs, undo left out
-  opsfix config grants --account watch@10.0.0.% --read-only
+  opsfix config grants >opsfix.sql
+  opsfix config grants --account watch@10.0.0.% --for read
 """)
 @click.option("--account", default="opsfix@%", show_default=True, metavar="USER[@HOST]", help="The account, which must be there already.")
-@click.option("--read-only", is_flag=True, help="For an account of dry runs, lists and audits: SELECT alone.")
+@click.option("--for", "scope", type=click.Choice(["read", "repair", "undo"]), default="repair", show_default=True,
+              help="read: dry runs, lists, audits. repair: --commit as well. undo: putting rows back as well.")
 @click.pass_context
-def grants(ctx: click.Context, /, account: str, read_only: bool) -> None:
+def grants(ctx: click.Context, /, account: str, scope: str) -> None:
     """Print the GRANTs of an account that may do what the SQL of opsfix does, and nothing else.
 
     One statement a line, for each configured database as its release is, to be run by who may grant. Backups need other
     rights, see their runbook.
     """
     from opsfix.gateways.opening import open_databases
-    from opsfix.grants import statements
+    from opsfix.grants import Scope, statements
 
     databases = open_databases(session.settings(ctx))
     if databases is None:
@@ -78,7 +79,7 @@ def grants(ctx: click.Context, /, account: str, read_only: bool) -> None:
     try:
         lines = [
             line for place in databases.every()
-            for line in statements(place.service, str(place.url.database), place.tables(), account, read_only=read_only)
+            for line in statements(place.service, str(place.url.database), place.tables(), account, Scope(scope))
         ]
     except DatabaseUnknown as e:
         raise ConfigError(f"the database {e}") from None
