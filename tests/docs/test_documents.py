@@ -23,7 +23,7 @@ COMMANDS = {
     if (ROOT / "runbooks" / f"{stem}.md").is_file()
 }
 #: Runbooks of a command; the others are of a repair.
-OF_COMMANDS = {*COMMANDS.values(), "config_grants", "db_backup", "db_restore", "db_status", "forward"}
+OF_COMMANDS = {*COMMANDS.values(), "apply", "config_grants", "db_backup", "db_restore", "db_status", "forward", "undo"}
 HEADINGS = {"## Symptom", "## What it means", "## What it refuses", "## Look by hand", "## Go back"}
 
 
