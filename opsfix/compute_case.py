@@ -120,7 +120,7 @@ def _compute(scene: Scene, host: str, cell: str | None, services: list[Service])
         services = [s for s in services if s.uuid in {r["uuid"] for r in rows}]
     return Compute(
         services=tuple(services), rows=rows, nodes=nodes, cells=cells, twin=shared,
-        servers=_servers(scene, host, cell if shared else None),
+        servers=servers_on(scene, host, cell if shared else None),
         migrations=tuple(scene.cloud.hosts.migrations(host)),
         aggregates=() if shared else tuple(a for a in scene.cloud.hosts.aggregates() if host in a.hosts),
         mapping=mappings[0] if mappings and not shared else None,
@@ -128,7 +128,7 @@ def _compute(scene: Scene, host: str, cell: str | None, services: list[Service])
     )
 
 
-def _servers(scene: Scene, host: str, cell: str | None) -> tuple[str, ...]:
+def servers_on(scene: Scene, host: str, cell: str | None) -> tuple[str, ...]:
     """Ids of the servers on the host: nova's API leaves out those that are soft-deleted, its tables do not."""
     kept = _rows(scene, "read_host_servers.nova", cell=cell, host=host)
     found = {str(r["uuid"]) for r in kept or ()}

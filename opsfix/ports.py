@@ -144,6 +144,10 @@ class Cloud(Protocol):
         """nova's calls that start and stop guests, under the same rules."""
 
     @property
+    def moves(self) -> Moves:
+        """nova's calls that move servers to another host, under the same rules."""
+
+    @property
     def manage(self) -> Manage:
         """The services' own commands on this host, under the same rules."""
 
@@ -183,8 +187,8 @@ class Hosts(Protocol):
     def volumes(self, backend: str) -> int:
         """How many volumes a cinder-volume (HOST, HOST@BACKEND) owns."""
 
-    def disable_compute(self, service: str) -> None:
-        """Disable a nova-compute by its service's uuid, with a reason."""
+    def disable_compute(self, service: str, reason: str = ...) -> None:
+        """Disable a nova-compute by its service's uuid, with a reason: by default that its host is being purged."""
 
     def force_down(self, service: str) -> None:
         """Have nova call a nova-compute down at once."""
@@ -209,6 +213,26 @@ class Hosts(Protocol):
 
     def enable_volume_service(self, binary: str, host: str) -> None:
         """Enable a service of cinder again."""
+
+
+class Moves(Protocol):
+    """Servers on their way to another host, which nova's scheduler chooses, under the rules of Cloud. A change that is
+    accepted has set the server's task; it is over when the task is."""
+
+    def live_migrate(self, server_id: str) -> None:
+        """``os-migrateLive``: the guest runs on; its local disks are copied where the hosts do not share them."""
+
+    def migrate(self, server_id: str) -> None:
+        """``migrate``: the guest is off meanwhile, and the old host keeps its disks until it is confirmed."""
+
+    def confirm(self, server_id: str) -> None:
+        """``confirmResize``: the old host lets go."""
+
+    def evacuate(self, server_id: str) -> None:
+        """``evacuate``: made anew elsewhere, from its image where the hosts share no storage; nova wants its host down."""
+
+    def words(self, server_id: str) -> str:
+        """What nova tells of the failure of the last thing that was done to a server; empty where it tells none."""
 
 
 class Manage(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from opsfix.cli import options
 
 @click.group("compute", context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
-    """Compute hosts: list them, take dead ones out of every service."""
+    """Compute hosts: list them, drain them, map new ones, take dead ones out of every service."""
 
 
 @group.command("list", epilog="""\
@@ -64,3 +65,33 @@ def purge(ctx: click.Context, /, hosts: tuple[str, ...], cell: str | None, **giv
     databases = ("cinder", "nova_api", "nova", "placement")
     command = Command("compute purge", Computes(cell), COMPUTE_PURGE, lambda _: set(), databases, destroys=True)
     ctx.exit(run_repair(ctx, command, hosts, Options(**given)))
+
+
+@group.command(epilog="""\
+\b
+Examples:
+  opsfix compute drain gpu-07 --dry-run           which way each server would go, nothing changed
+  opsfix compute drain gpu-07                     live-migrate what runs, cold-migrate what is off, two at a time
+  opsfix compute drain gpu-07 --workers 4 --patience 2h
+  opsfix compute drain gpu-07 --fenced gpu-07     it is down and off, you say: make its servers anew elsewhere
+
+\b
+Run it again to go on where it ended. An evacuated server gets its root disk anew from its image, unless it boots from
+a volume or the hosts share their storage. Never done: a server of a host that is down is not evacuated without --fenced.""")
+@click.argument("host", metavar="HOST")
+@click.option("--patience", type=options.Age(), default="30m", show_default=True, metavar="AGE",
+              help="How long one server may take until its end counts as unknown.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Servers that move at a time.")
+@options.draining
+@click.pass_context
+def drain(ctx: click.Context, /, host: str, patience: timedelta, **given: Any) -> None:
+    """Disable a compute host and move every server off it.
+
+    Each server counts as moved when nova has it on another host, in the state it was in, with no task and no migration
+    left over. The host stays disabled.
+    """
+    from opsfix.cli.draining import run_drain
+    from opsfix.cli.repairing import Options
+
+    settled = Options(commit=False, older_than=timedelta(0), limit=0, **given)
+    ctx.exit(run_drain(ctx, host, patience.total_seconds(), settled))

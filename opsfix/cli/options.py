@@ -60,14 +60,16 @@ output = click.option(
 _dry_run = click.option("--dry-run", is_flag=True, help="Change nothing anywhere; show the plan.")
 _workers = click.option("--workers", type=click.IntRange(1, 64), help="API calls in flight. [default: 8]")
 _yes = click.option("-y", "--yes", is_flag=True, help="Ask no question.")
+_fenced = click.option(
+    "--fenced", multiple=True, metavar="HOST", help="You assert that HOST is off or cut from its storage (repeatable)."
+)
 
 _changes = [
     _dry_run,
     click.option("--commit", is_flag=True, help="Commit the guarded SQL for what the API cannot repair."),
     click.option("--older-than", type=Age(), default="15m", show_default=True, metavar="AGE",
                  help="Leave alone what changed less than this ago; 0s takes everything."),
-    click.option("--fenced", multiple=True, metavar="HOST",
-                 help="You assert that HOST is off or cut from its storage (repeatable)."),
+    _fenced,
     click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True,
                  help="Refuse the run when there are more findings; 0 lifts it."),
     click.option("--plan-out", type=click.Path(path_type=Path), metavar="FILE",
@@ -85,3 +87,5 @@ repairs = _all([
 purges = _all(_changes)
 #: For commands that bring something to be as it is asked for, by API only.
 wishes = _all([_dry_run, _workers, _yes, output])
+#: For a command that empties a host.
+draining = _all([_dry_run, _fenced, _yes, output])

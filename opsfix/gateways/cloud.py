@@ -24,6 +24,7 @@ from opsfix.gateways.calls import CLIENT_ERRORS, change, one, paged, read, time,
 from opsfix.gateways.hosts import Hosts
 from opsfix.gateways.images import Images
 from opsfix.gateways.manage import Manage
+from opsfix.gateways.moves import Moves
 from opsfix.gateways.network import Network
 from opsfix.gateways.placement import Placement
 from opsfix.gateways.power import Power
@@ -103,6 +104,11 @@ class OpenStackCloud:
     def images(self) -> Images:
         """See ports.Cloud."""
         return Images(self._proxy("image"))
+
+    @cached_property
+    def moves(self) -> Moves:
+        """See ports.Cloud."""
+        return Moves(self._sdk.compute)
 
     @cached_property
     def power(self) -> Power:

@@ -86,9 +86,9 @@ class Hosts:
 
     # changes
 
-    def disable_compute(self, service: str) -> None:
+    def disable_compute(self, service: str, reason: str = REASON) -> None:
         """See ports.Hosts."""
-        body = {"status": "disabled", "disabled_reason": REASON}
+        body = {"status": "disabled", "disabled_reason": reason}
         change(lambda: self._send(self._compute, "put", f"/os-services/{service}", body, BY_UUID))
 
     def force_down(self, service: str) -> None:
@@ -128,4 +128,7 @@ class Hosts:
 
 
 def _migration(m: dict[str, Any]) -> Migration:
-    return Migration(int(m["id"]), m["instance_uuid"], str(m["status"]), m.get("migration_type"), m["uuid"])
+    return Migration(
+        int(m["id"]), m["instance_uuid"], str(m["status"]), m.get("migration_type"), m["uuid"], m.get("source_compute"),
+        m.get("dest_compute"),
+    )

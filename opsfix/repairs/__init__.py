@@ -20,6 +20,8 @@ from opsfix.repairs import (
     compute_token_left,
     compute_volume_service_left,
     deleted_soft,
+    drain_host,
+    drain_server,
     guest_down,
     image_cached,
     image_pending_delete,
@@ -148,6 +150,10 @@ PORT_REPAIR: tuple[Repair, ...] = (
     port_orphaned.REPAIR,
     port_binding_failed.REPAIR,
 )
+
+COMPUTE_DRAIN_HOST: tuple[Repair, ...] = (drain_host.REPAIR,)
+
+COMPUTE_DRAIN: tuple[Repair, ...] = (drain_server.REPAIR,)
 
 #: A nova-compute among the agents is purged as COMPUTE_PURGE does it.
 AGENT_CLEAN: tuple[Repair, ...] = agent_dead.REPAIRS
