@@ -79,9 +79,15 @@ def _await(cloud: Cloud, facts: Facts, course: Course) -> None:
     wait_for(ended, course, "nova accepted, and is still at work on it: run the command again to wait on")
     server = seen[-1]
     if server.host == facts["server.from"] or server.vm_state == "error":
-        words = cloud.moves.words(server.id) or server.fault or "nova does not tell why"
-        raise CloudRefused(0, f"it is {server.vm_state} on {server.host}: {words}")
+        raise CloudRefused(0, f"it is {server.vm_state} on {server.host}: {_words(cloud, server)}")
     course.said = f"it is {server.vm_state} on {server.host}"
+
+
+def _words(cloud: Cloud, server: Server) -> str:
+    """Why it did not go: nova's own words, else what its newest migration came to."""
+    last = max(cloud.migrations(server.id), key=lambda m: m.id, default=None)
+    ended = f"its {last.type} to {last.dest} ended as {last.status}" if last else "it was never begun"
+    return cloud.moves.words(server.id) or server.fault or f"{ended}, and nova tells no more: see the log of nova-compute there"
 
 
 def _underway(cloud: Cloud, facts: Facts) -> bool:
