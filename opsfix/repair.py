@@ -36,7 +36,8 @@ class Repair:
     is sent; ``api`` may be empty where no call can do it; ``api_if`` are further conditions without which the API
     steps are known to be impossible (a dead service), so that only the fallback remains; ``fixed_when`` proves the
     end, and ``enough_when`` what is in order as well after a step was refused. ``symptom`` is the finding's name in
-    reports and of the runbook.
+    reports and of the runbook. ``loses`` names what cannot be had back once this repair has let the service go on; every
+    plan says it.
     """
 
     symptom: str
@@ -49,3 +50,4 @@ class Repair:
     enough_when: tuple[Guard, ...] = ()
     fallback: Fallback | None = None
     refused: str | None = None
+    loses: str = ""

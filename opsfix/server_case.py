@@ -97,7 +97,8 @@ def _migrations(scene: Scene, server_id: str) -> tuple[Migration, ...]:
 def _with_names(case: ServerCase, scene: Scene) -> ServerCase:
     """With the names of the volumes that nova will delete: what cannot be had back must be named before it goes."""
     doomed = []
-    for volume_id in case.server.doomed_ids if case.server else ():
+    listed = case.server.doomed_ids if case.server else [r["volume_id"] for r in _rows(scene, "read_server_doomed.nova", case.id)]
+    for volume_id in listed:
         volume = scene.cloud.volume(volume_id)
         doomed.append(f"{volume.name} ({volume_id})" if volume and volume.name else volume_id)
     return replace(case, doomed=tuple(doomed))

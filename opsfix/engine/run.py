@@ -306,12 +306,12 @@ class _Course:
     def _shown(self, first: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str]:
         """The plan: of the one repair, or of all that will follow."""
         stages = [r for r in self.run.repairs if all_hold(r.when, facts)] if self.run.staged else [first]
-        self.stages = tuple(r.symptom for r in stages)
         refusal = next((f for r in stages if (f := first_failing(r.only_if, facts))), None)
         if refusal:
             return Outcome.REFUSED, refusal.refusal(facts)
         shown = [self._stage(r, facts) for r in stages]
-        return next((s for s in shown if s[0] is Outcome.REFUSED), shown[0])
+        outcome, reason = next((s for s in shown if s[0] is Outcome.REFUSED), shown[0])
+        return outcome, reason if len(shown) == 1 else f"in {len(shown)} stages: {reason}"
 
     def _stage(self, repair: Repair, facts: Mapping[str, Any]) -> tuple[Outcome, str]:
         """The API steps of one repair, and the SQL where it may come to that."""
@@ -324,7 +324,7 @@ class _Course:
             self.steps += fell.steps
         if callable_:
             return Outcome.NEEDS_COMMIT, f"{said(repair.means, facts)}; repeat without --dry-run"
-        return fell.outcome or Outcome.NEEDS_COMMIT, fell.reason
+        return fell.outcome or Outcome.NEEDS_COMMIT, _with_loss(repair, facts, fell)
 
     def _api(self, repair: Repair, facts: Mapping[str, Any]) -> Result:
         patience = self.run.scene.deadline
@@ -385,12 +385,18 @@ class _Course:
         fell: Fell = fall_back(repair.fallback, facts, self.run.scene, self.run.mode, self.record)
         self.steps += fell.steps
         if fell.outcome is not None:
-            return (fell.outcome, fell.reason), None
+            return (fell.outcome, _with_loss(repair, facts, fell)), None
         self.changed = True
         fixed, look = self._verify(repair, Result.DONE if not repair.fallback.one_of_many else Result.REFUSED)
         if fixed or repair.fallback.one_of_many:
             return None, look
         return (Outcome.FAILED, f"the SQL was committed, and yet {_unmet(repair, self._facts(look))}"), look
+
+
+def _with_loss(repair: Repair, facts: Mapping[str, Any], fell: Fell) -> str:
+    """Why the SQL was only shown, and what would go for good; nothing goes where it is refused."""
+    planned = repair.loses and fell.outcome is Outcome.NEEDS_COMMIT
+    return f"{said(repair.loses, facts)}; {fell.reason}" if planned else fell.reason
 
 
 def _unmet(repair: Repair, facts: Mapping[str, Any]) -> str:

@@ -34,6 +34,9 @@ LAST_RESORT = is_(
 )
 ONE_ROW = is_("rows.live", 1, "{rows_live} cells have a live row of it: delete the false one with nova's own tools first")
 
+#: What nova will delete with the server, once it can.
+DELETED_WITH_IT = "nova deletes it then, and with it: {volumes_doomed}"
+
 SOFT_DELETE = Fallback(
     "instance_present.nova",
     (ROW, enforced(UNLOCKED), RESTS, SILENT, ANSWERED, SETTLED, NO_RESIZE, NOT_WRITTEN, LAST_RESORT, ONE_ROW),

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from opsfix.guards import is_, is_not
 from opsfix.repair import Fallback, Repair
-from opsfix.repairs.instance_common import GONE, NO_RESIZE, NOT_WRITTEN, ONE_ROW, SETTLED, SOFT_DELETE, UNLOCKED
+from opsfix.repairs.instance_common import (
+    DELETED_WITH_IT,
+    GONE,
+    NO_RESIZE,
+    NOT_WRITTEN,
+    ONE_ROW,
+    SETTLED,
+    SOFT_DELETE,
+    UNLOCKED,
+)
 
 HIDDEN = is_("server.state", "hidden")
 REFUSALS = (ONE_ROW, UNLOCKED, NO_RESIZE, SETTLED, NOT_WRITTEN)
@@ -15,6 +24,7 @@ REPAIRS = (
         means="its mapping names no cell, though a cell has the server: mended, nova itself can delete it",
         when=(HIDDEN, is_("mapping.mendable", True)),
         only_if=REFUSALS,
+        loses=DELETED_WITH_IT,
         fixed_when=(is_("server.state", "present"),),
         fallback=Fallback(
             "instance_hidden.nova_api",

@@ -61,7 +61,7 @@ def refusals() -> list[tuple[str, str]]:
     for module, declared in REPAIRS.items():
         for repair in declared:
             guards: tuple[Guard, ...] = repair.only_if + (repair.fallback.only_if if repair.fallback else ())
-            sentences = [g.advice for g in guards if g.advice] + ([repair.refused] if repair.refused else [])
+            sentences = [g.advice for g in guards if g.advice] + [s for s in (repair.refused, repair.loses) if s]
             found.update((module, sentence) for sentence in sentences)
     return sorted(found)
 

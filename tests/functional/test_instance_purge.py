@@ -98,9 +98,11 @@ def test_a_deletion_that_hangs_is_taken_up_again(site: Site, alive: dict[str, st
 
 def test_a_server_that_nova_must_not_terminate(site: Site, alive: dict[str, str]) -> None:
     server = alive["endless"]
+    doomed = site.volume(server, doomed=True)
     site.sql("nova_cell1", "UPDATE instances SET disable_terminate = 1 WHERE uuid = %s", server)
     shown = purge(site, server)
     assert (shown.code, shown.item(server)["finding"]) == (3, "instance-terminate-disabled")
+    assert doomed in shown.item(server)["reason"]
     assert site.shown(server).status == "ACTIVE"
     done = purge(site, server, "--commit")
     assert (done.code, done.item(server)["by"]) == (0, "sql")
@@ -110,10 +112,13 @@ def test_a_server_that_nova_must_not_terminate(site: Site, alive: dict[str, str]
 
 def test_a_mapping_without_a_cell_is_mended_so_that_nova_ends_the_guest(site: Site, alive: dict[str, str]) -> None:
     server = alive["unmapped"]
+    doomed, kept = site.volume(server, doomed=True), site.volume(server)
     site.sql("nova_api", "UPDATE instance_mappings SET cell_id = NULL WHERE instance_uuid = %s", server)
     assert not site.end_of(server)["api"]
     shown = purge(site, server)
     assert (shown.code, shown.item(server)["finding"]) == (3, "instance-hidden")
+    assert doomed in shown.item(server)["reason"]
+    assert kept not in shown.item(server)["reason"]
     assert purge(site, server, "--commit").code == 0
     assert site.end_of(server) == PURGED
     assert server not in site.guests("gpu-01")

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from opsfix.engine.plan import Planned, plan
-from opsfix.guards import Unread
+from opsfix.guards import Unread, said
 from opsfix.ports import Cloud
 from opsfix.repairs import INSTANCE_PURGE
 from opsfix.resources import Allocation, Attachment, Migration, Port, Server, Service
@@ -167,6 +167,10 @@ def test_a_dead_host_may_write_without_any_database_too() -> None:
 def test_volumes_that_go_too_are_named() -> None:
     assert facts(present(doomed=("data (v1)", "v2")))["volumes.doomed"] == "data (v1), v2"
     assert facts(present())["volumes.doomed"] == "no volume"
+    for case in (present({"disable_terminate": 1}, doomed=("data (v1)",)), hidden(doomed=("data (v1)",))):
+        repair = planned(case).repair
+        assert repair is not None
+        assert said(repair.loses, facts(case)) == "nova deletes it then, and with it: data (v1)"
 
 
 def test_a_server_that_must_not_be_terminated_comes_first() -> None:

@@ -101,6 +101,21 @@ def actions(w: World) -> list[Row]:
     return [{"id": w[name]["id"], "ended_on": host} for name, host in ends.items()]
 
 
+def doomed(w: World) -> list[Row]:
+    """Volumes that nova deletes with it: not its other ones, its disks without a volume, nor another server's."""
+    server(w, "server", SERVER, "gpu-1")
+    server(w, "other", OTHER_SERVER, "gpu-1")
+    for name, server_id, volume_id, values in (
+        ("first", SERVER, "v1", {}), ("kept", SERVER, "v2", {"delete_on_termination": 0}), ("unsaid", SERVER, "v3", {
+            "delete_on_termination": None}), ("detached", SERVER, "v4", {"deleted": 7}), ("disk", SERVER, None, {}),
+        ("others", OTHER_SERVER, "v5", {}), ("last", SERVER, "v6", {}),
+    ):
+        w.add(name, "block_device_mapping", **{
+            "instance_uuid": server_id, "volume_id": volume_id, "delete_on_termination": 1, "destination_type": "volume"} | values)
+    w.params = {"server_id": SERVER}
+    return [{"volume_id": "v1"}, {"volume_id": "v6"}]
+
+
 def on_hosts(w: World) -> list[Row]:
     """Live ones of the hosts; the database itself does not tell GPU-1 from gpu-1."""
     for number, (host, deleted) in enumerate((("gpu-1", 0), ("GPU-1", 0), ("gpu-10", 0), ("gpu-1", 7), ("gpu-2", 0), (None, 0))):
@@ -117,5 +132,6 @@ CASES = {
     "read_build_request.nova_api": {"": (api.TABLES, request)},
     "read_server_migrations.nova": {"": (servers.TABLES, migrations)},
     "read_server_actions.nova": {"": (servers.TABLES, actions)},
+    "read_server_doomed.nova": {"": (servers.TABLES, doomed)},
     "read_servers_on_hosts.nova": {"": (servers.TABLES, on_hosts)},
 }

@@ -13,6 +13,8 @@ from opsfix.model import Item, Mode, Outcome, Result
 from opsfix.scene import Scene
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.databases import FakeDatabases
+from tests.fakes.glance import ImageCloud
+from tests.unit import purging
 from tests.unit.driving import FREE, IN_USE, Driver, state, unchanged, unstick
 
 
@@ -393,15 +395,27 @@ def test_a_dry_run_of_stages_shows_them_all(cloud: FakeCloud) -> None:
     run = Driver(cloud, mode=Mode.DRY_RUN).run()
     alone = {r.symptom: r for r in run.repairs}["volume-abandoned"]
     run.repairs = (alone, replace(alone, symptom="a later stage"))
-    counts = []
+    shown = []
     for run.staged in (False, True):
         (item,) = run.find_and_repair([volume], named=True)
         assert item.outcome is Outcome.NEEDS_COMMIT
-        counts.append(len(item.steps))
-    assert counts[1] == 2 * counts[0]
+        shown.append(item)
+    assert len(shown[1].steps) == 2 * len(shown[0].steps)
+    assert shown[1].reason == f"in 2 stages: {shown[0].reason}"
     run.repairs = (alone, replace(alone, only_if=(is_("volume.status", "in-use", "it is not in use"),)))
     (item,) = run.find_and_repair([volume], named=True)
     assert (item.outcome, item.reason) == (Outcome.REFUSED, "it is not in use")
+
+
+@pytest.mark.parametrize("mode", [Mode.DRY_RUN, Mode.APPLY])
+def test_what_goes_for_good_is_said_where_sql_is_shown(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = ImageCloud()
+    image = cloud.add_image(status="pending_delete", deleted=True, locations=["deleted"])
+    plain = purging.purge(cloud, image, mode)
+    monkeypatch.setattr(purging, "IMAGE_PURGE", tuple(replace(r, loses="gone: {image_status}") for r in purging.IMAGE_PURGE))
+    item = purging.purge(cloud, image, mode)
+    assert (item.outcome, item.reason) == (Outcome.NEEDS_COMMIT, f"gone: pending_delete; {plain.reason}")
+    assert "gone" not in purging.purge(cloud, image, mode, databases=False).reason
 
 
 # interrupts
