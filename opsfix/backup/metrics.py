@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from opsfix.backup.store import Backup
 from opsfix.errors import BackupError
+from opsfix.textfile import replace
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,8 @@ class Figures:
 
 def write(path: Path, figures: Figures) -> None:
     """Put the figures in place of the file; raises BackupError when that is not possible."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            part.write_text("".join(_lines(figures)), encoding="utf-8")
-            part.chmod(0o644)  # the collector is another user; nothing in it is secret
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        replace(path, "".join(_lines(figures)))  # the collector is another user; nothing in it is secret
     except OSError as e:
         raise BackupError(f"the metrics file {path} cannot be written: {e.strerror}") from None
 

@@ -18,6 +18,7 @@ NOUNS = {
     "agent": ("opsfix.cli.agent", "List the services' agents; remove those that are dead."),
     "compute": ("opsfix.cli.compute", "List compute hosts; take dead ones out of every service."),
     "config": ("opsfix.cli.config", "Show and check where opsfix finds its cloud."),
+    "doctor": ("opsfix.cli.doctor", "Look at everything: what is broken, and the command that repairs it."),
     "forward": ("opsfix.cli.forward", "Forward ports of floating IPs: list, add, remove, import, audit."),
     "history": ("opsfix.cli.history", "Runs of opsfix: which there were, and what each did."),
     "image": ("opsfix.cli.image", "Purge images, once nobody needs them."),

@@ -30,7 +30,8 @@ _NAMED = re.compile(r"'((?:openstack|[a-z]+-manage|opsfix) [^']+)'")
 
 @dataclass
 class Audited:
-    """What one finder found, as rows of JSON; ``unchecked`` could not be read."""
+    """What one finder found, as rows of JSON; ``unchecked`` could not be read. A row's ``command`` repairs it, ``all``
+    everything of its kind."""
 
     findings: list[dict[str, Any]] = field(default_factory=list)
     unchecked: list[dict[str, Any]] = field(default_factory=list)
@@ -69,6 +70,7 @@ def _row(command: Command, finding: Finding) -> dict[str, Any]:
         "reason": said(repair.means, look.facts) + (f": {refusal}" if refusal else ""),
         "refused": bool(refusal),
         "command": named[1] if named else None if refusal else own,
+        "all": None if refusal else f"opsfix {command.name} --all{commit}",
         "changed_at": plain(look.facts.get(f"{command.subject.type}.changed_at")),
         "facts": {k: plain(v) for k, v in look.facts.items() if not isinstance(v, Unread)},
     }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from opsfix.cli import options
+
+if TYPE_CHECKING:
+    from opsfix.cli.repairing import Command
 
 DATABASES = ("nova_api", "nova", "placement")
 
@@ -35,7 +38,7 @@ def audit(ctx: click.Context, /, output: str) -> None:
     """
     from opsfix.cli.auditing import run_audit
 
-    ctx.exit(run_audit(ctx, _command(), "opsfix.placement-audit/1", output))
+    ctx.exit(run_audit(ctx, command(), "opsfix.placement-audit/1", output))
 
 
 @group.command(epilog="""\
@@ -61,10 +64,11 @@ def clean(ctx: click.Context, /, targets: tuple[str, ...], **given: Any) -> None
     """
     from opsfix.cli.repairing import Options, run_repair
 
-    ctx.exit(run_repair(ctx, _command(), targets, Options(**given)))
+    ctx.exit(run_repair(ctx, command(), targets, Options(**given)))
 
 
-def _command() -> Any:
+def command() -> Command:
+    """What audit, clean and doctor look with."""
     from opsfix.cli.repairing import Command
     from opsfix.placements import Placements
     from opsfix.repairs import PLACEMENT_CLEAN

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from opsfix.cli import options
+
+if TYPE_CHECKING:
+    from opsfix.cli.repairing import Command
 
 DATABASES = ("nova_api", "nova")
 
@@ -30,7 +33,7 @@ def audit(ctx: click.Context, /, output: str) -> None:
     """Find ports of servers that are gone, and ports that neutron could not bind; changes nothing."""
     from opsfix.cli.auditing import run_audit
 
-    ctx.exit(run_audit(ctx, _command(), "opsfix.port-audit/1", output))
+    ctx.exit(run_audit(ctx, command(), "opsfix.port-audit/1", output))
 
 
 @group.command(epilog="""\
@@ -53,10 +56,11 @@ def repair(ctx: click.Context, /, ports: tuple[str, ...], **given: Any) -> None:
     """
     from opsfix.cli.repairing import Options, run_repair
 
-    ctx.exit(run_repair(ctx, _command(), ports, Options(**given)))
+    ctx.exit(run_repair(ctx, command(), ports, Options(**given)))
 
 
-def _command() -> Any:
+def command() -> Command:
+    """What audit, repair and doctor look with."""
     from opsfix.cli.repairing import Command
     from opsfix.compute_ports import ComputePorts
     from opsfix.repairs import PORT_REPAIR

@@ -24,7 +24,7 @@ COMMANDS = {
     if (ROOT / "runbooks" / f"{stem}.md").is_file()
 }
 #: Runbooks of a command; the others are of a repair.
-OF_COMMANDS = {*COMMANDS.values(), "apply", "config_grants", "db_backup", "db_restore", "db_status", "forward", "undo"}
+OF_COMMANDS = {*COMMANDS.values(), "apply", "config_grants", "db_backup", "db_restore", "db_status", "doctor", "forward", "undo"}
 HEADINGS = {"## Symptom", "## What it means", "## What it refuses", "## Look by hand", "## Go back"}
 
 

@@ -1,0 +1,140 @@
+"""What the checks look with: the repair commands' own finders and looks, and the audits that repair nothing themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsfix.cli.auditing import Audited
+from opsfix.cli.repairing import Command
+
+if TYPE_CHECKING:
+    from opsfix.cli.diagnosing import Ground
+
+#: In these an image is on its way, or was left there; of the others, glance is done.
+UNFINISHED = ("queued", "saving", "uploading", "importing", "killed", "pending_delete")
+
+
+def volumes() -> Command:
+    """Of 'volume unstick'."""
+    from opsfix.finders import stuck_volumes
+    from opsfix.repairs import VOLUME_UNSTICK
+    from opsfix.volumes import Volumes
+
+    return Command("volume unstick", Volumes(), VOLUME_UNSTICK, stuck_volumes, ("cinder", "nova_api", "nova"))
+
+
+def mappings() -> Command:
+    """Of 'volume reconcile'."""
+    from opsfix.mappings import MappedVolumes
+    from opsfix.mismatches import mismatched_volumes
+    from opsfix.repairs import VOLUME_RECONCILE
+
+    return Command("volume reconcile", MappedVolumes(), VOLUME_RECONCILE, mismatched_volumes, ("cinder", "nova_api", "nova"))
+
+
+def servers() -> Command:
+    """Of 'instance reset-state'."""
+    from opsfix.repairs import INSTANCE_RESET_STATE
+    from opsfix.server_states import ServerStates, unsettled
+
+    return Command("instance reset-state", ServerStates(), INSTANCE_RESET_STATE, unsettled, ("nova_api", "nova"))
+
+
+def agents() -> Command:
+    """Of 'agent clean'."""
+    from opsfix.agents import Agents
+    from opsfix.repairs import AGENT_CLEAN, COMPUTE_PURGE
+
+    subject = Agents(None)
+    return Command(
+        "agent clean", subject, (*AGENT_CLEAN, *COMPUTE_PURGE), subject.dead, ("cinder", "nova_api", "nova", "placement"), destroys=True,
+    )
+
+
+def placement() -> Command:
+    """Of 'placement clean'."""
+    from opsfix.cli.placement import command
+
+    return command()
+
+
+def ports() -> Command:
+    """Of 'port repair'."""
+    from opsfix.cli.port import command
+
+    return command()
+
+
+def _row(finding: str, kind: str, subject_id: str, reason: str, command: str, **more: Any) -> dict[str, Any]:
+    return {
+        "finding": finding, "type": kind, "id": subject_id, "name": "", "project_id": "", "reason": reason, "refused": False,
+        "command": command, "all": None, "changed_at": None,
+    } | more
+
+
+def forwardings(ground: Ground) -> Audited:
+    """Of 'forward audit'."""
+    from opsfix.forwarding import audit
+    from opsfix.forwarding.reading import Reader
+
+    faults = audit.faults(audit.read(Reader(ground.scene.cloud, ground.workers)))
+    return Audited([
+        _row(
+            f.finding, "forwarding", f.forwarding.id if f.forwarding else f.floating_ip.id, f.reason, f.command,
+            name=f.floating_ip.address, project_id=f.floating_ip.project_id,
+        )
+        for f in faults
+    ])
+
+
+def images(ground: Ground) -> Audited:
+    """Images on which nobody works any more, as far as their last change tells."""
+    scene = ground.scene
+    return Audited([
+        _row(
+            "image-stuck", "image", image.id, f"it is {image.status}", f"opsfix image purge {image.id} --dry-run",
+            name=image.name, project_id=image.project_id, changed_at=image.changed_at.isoformat() if image.changed_at else None,
+        )
+        for image in scene.cloud.images.images() if image.status in UNFINISHED and scene.idle(image.changed_at)
+    ])
+
+
+def _seen(ground: Ground, *, backups_only: bool) -> Iterable[Any]:
+    from opsfix.backup import status
+    from opsfix.backup.nightly import configured
+    from opsfix.backup.store import Store
+
+    store = Store(Path(ground.settings["backup_dir"]).absolute())
+    found = status.look([] if backups_only else configured(ground.settings, None), store)
+    return [s for s in found.seen if (s.what == "newest backup") == backups_only]
+
+
+def backups(ground: Ground) -> Audited:
+    """The age of the newest backup. Where opsfix never made one, another program may."""
+    [newest] = _seen(ground, backups_only=True)
+    if newest.value == "none":
+        ground.notes.append(str(newest.look))
+        return Audited()
+    if newest.look is None:
+        return Audited()
+    return Audited([_row("backup-old", "backup", newest.value.split(",")[0], newest.look, "opsfix db backup")])
+
+
+def databases(ground: Ground) -> Audited:
+    """Of 'db status': what a person has to do something about."""
+    found = Audited()
+    if ground.scene.databases is None:  # said already
+        return found
+    for seen in _seen(ground, backups_only=False):
+        if seen.value == "unreachable":
+            found.unchecked.append({"type": "database", "id": seen.what, "reason": str(seen.look)})
+        elif seen.value == "not readable":
+            ground.notes.append(f"{seen.what} of {seen.server}: {seen.look}")
+        elif seen.look:
+            found.findings.append(_row(
+                f"database-{seen.what.split(' of ')[0].replace(' ', '-')}", "database", f"{seen.server} {seen.what}".strip(),
+                f"{seen.value}: {seen.look}", "opsfix db status",
+            ))
+    return found
