@@ -245,25 +245,49 @@ def drop_ins(path: Path) -> list[Path]:
 
 
 def _connection(path: Path, group: str) -> str | None:
-    """``connection`` as the service would read it: its file and the directory of drop-ins beside it.
+    """``connection`` as the service would read it. Raises PermissionError when a file may not be read."""
+    from oslo_config import cfg
+
+    conf = _as_the_service(path, group, [cfg.StrOpt("connection", deprecated_name="sql_connection")])
+    return conf[group].connection or None
+
+
+def snapshots_counted(root: Path) -> bool | None:
+    """Whether cinder adds the size of snapshots to a project's gigabytes, by the cinder.conf under ``root``; None where
+    there is none, or it may not be read. Source: no_snapshot_gb_quota of cinder/db/api.py."""
+    from oslo_config import cfg
+
+    for path in (root / "cinder" / "cinder.conf", root / "cinder.conf"):
+        try:
+            if path.is_file():
+                return not _as_the_service(path, "DEFAULT", [cfg.BoolOpt("no_snapshot_gb_quota", default=False)]).no_snapshot_gb_quota
+        except PermissionError:
+            return None
+    return None
+
+
+def _as_the_service(path: Path, group: str, options: list[Any]) -> Any:
+    """The options as the service would read them: its file and the directory of drop-ins beside it.
 
     Raises PermissionError when one of them may not be read: it might have the value that counts.
     """
     from oslo_config import cfg
 
     conf = cfg.ConfigOpts()
-    conf.register_opt(cfg.StrOpt("connection", deprecated_name="sql_connection"), group)
+    conf.register_opts(options, group)
     conf.register_opt(cfg.StrOpt("my_ip", default="127.0.0.1"))
     conf.register_opt(cfg.HostAddressOpt("host", default="localhost"))
-    beside = drop_ins(path)
-    for each in (path, *beside, *(file for d in beside for file in d.glob("*.conf"))):
+    drop_ins = [d for d in (path.parent / f"{path.name}.d", path.with_suffix(".d")) if d.is_dir()]
+    for each in (path, *drop_ins, *(file for d in drop_ins for file in d.glob("*.conf"))):
         if not os.access(each, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(each))
     try:
         conf(
             args=[], project="opsfix-reads", default_config_files=[str(path)],
-            default_config_dirs=[str(d) for d in beside],
+            default_config_dirs=[str(d) for d in drop_ins],
         )
-        return conf[group].connection or None
+        for option in options:
+            conf[group][option.name] if group != "DEFAULT" else conf[option.name]
     except cfg.Error as e:
         raise ConfigError(f"{path} cannot be read as the service reads it: {str(e).splitlines()[0]}") from None
+    return conf

@@ -19,6 +19,8 @@ from opsfix.scene import Scene
 from opsfix.subject import Look
 from opsfix.volumes import ATTACH_STATES, VolumeCase, Volumes, around, boots_from, facts_of, is_off, read_case, standing_of
 
+#: So many volumes are named in a warning, the boot disk first.
+NAMED = 3
 #: What of the facts is of one mapping and its server.
 _OF_ONE = ("mapping.", "server.")
 
@@ -192,5 +194,8 @@ def _of_reboot(server: Server, scene: Scene) -> str:
     lost = [m for m in scene.cloud.mappings(server) if m.attachment_id and m.attachment_id not in live]
     if not lost:
         return ""
-    volumes = ", ".join(dict.fromkeys(f"{m.volume_id} (its boot disk)" if m.root else m.volume_id for m in lost))
-    return f"do not reboot server {server.id}: on 2023.2 and newer that destroys its mapping of {volumes}"
+    names = list(dict.fromkeys(
+        f"{m.volume_id} (its boot disk)" if m.root else m.volume_id for m in sorted(lost, key=lambda m: (not m.root, m.volume_id))
+    ))
+    more = f" and of {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"do not reboot server {server.id}: on 2023.2 and newer that destroys its mapping of {', '.join(names[:NAMED])}{more}"

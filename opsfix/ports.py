@@ -17,6 +17,7 @@ from opsfix.resources import (
     Migration,
     Port,
     PortForwarding,
+    Project,
     Provider,
     Server,
     Service,
@@ -140,6 +141,10 @@ class Cloud(Protocol):
         """What nova and cinder tell of hosts, under the same rules."""
 
     @property
+    def projects(self) -> Projects:
+        """keystone's projects, under the same rules."""
+
+    @property
     def power(self) -> Power:
         """nova's calls that start and stop guests, under the same rules."""
 
@@ -150,6 +155,16 @@ class Cloud(Protocol):
     @property
     def manage(self) -> Manage:
         """The services' own commands on this host, under the same rules."""
+
+
+class Projects(Protocol):
+    """keystone's projects, under the rules of Cloud; who may not list them gets CloudRefused (403)."""
+
+    def named(self, name: str) -> list[Project]:
+        """Every domain's projects of exactly this name."""
+
+    def project(self, project_id: str) -> Project | None:
+        """One project, None when keystone answers 404."""
 
 
 class Power(Protocol):

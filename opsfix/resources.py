@@ -46,6 +46,15 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Project:
+    """A keystone project."""
+
+    id: str
+    name: str
+    domain_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Attachment:
     """A cinder volume attachment. ``connected``: it has connection_info, so some host may hold the disk.
     ``changed_at``: cinder does not touch the volume's own time for all that happens to its attachments."""

@@ -27,7 +27,7 @@ NOUNS = {
     "placement": ("opsfix.cli.placement", "Find and clean what placement counts for nobody."),
     "port": ("opsfix.cli.port", "Find and repair ports of servers: bindings that failed, servers that are gone."),
     "undo": ("opsfix.cli.undo", "Put back what a run changed, row by row."),
-    "volume": ("opsfix.cli.volume", "Repair volumes: stuck states, stale attachments."),
+    "volume": ("opsfix.cli.volume", "Repair volumes: stuck states, mappings and attachments, quota counts."),
 }
 
 

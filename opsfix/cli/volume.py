@@ -11,7 +11,7 @@ from opsfix.cli import options
 
 @click.group("volume", context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
-    """Repair volumes: stuck states, stale attachments."""
+    """Repair volumes: stuck states, mappings and attachments, counts."""
 
 
 @group.command(epilog="""\
@@ -74,3 +74,39 @@ def reconcile(ctx: click.Context, /, volumes: tuple[str, ...], detach: bool, **g
     databases = ("cinder", "nova_api", "nova")
     command = Command("volume reconcile", MappedVolumes(detach=detach), VOLUME_RECONCILE, mismatched_volumes, databases)
     ctx.exit(run_repair(ctx, command, volumes, Options(**given)))
+
+
+@group.command("quota-sync", epilog="""\
+\b
+Examples:
+  opsfix volume quota-sync --all --dry-run            stored against true, of every project
+  opsfix volume quota-sync --project demo             one project; the SQL is shown
+  opsfix volume quota-sync --all --commit             set every wrong count to what there is
+  opsfix volume quota-sync --all --limit 0 -o json    all of a big cloud, for a machine to read
+
+\b
+What is never done: a count is never changed while a reservation of its project is live or while its volumes, snapshots or
+backups have just begun to be made or deleted; live reservations are never removed; no row is ever deleted for good.""")
+@click.option("--project", "projects", metavar="PROJECT", multiple=True, help="A project's id, or its name (repeatable).")
+@click.option("--snapshot-gigabytes/--no-snapshot-gigabytes", "snapshots", default=None,
+              help="Whether cinder adds the size of snapshots to gigabytes; by default as cinder.conf says (no_snapshot_gb_quota).")
+@options.repairs
+@click.pass_context
+def quota_sync(ctx: click.Context, /, projects: tuple[str, ...], snapshots: bool | None, **given: Any) -> None:
+    """Set what cinder has counted for projects (quota usage) to what there is: volumes, gigabytes and snapshots, also of each
+    volume type, backups, backup_gigabytes and groups; double counts and expired reservations go.
+
+    There is no API for it: everything is shown as SQL, and committed with --commit. cinder's database is needed.
+    """
+    from pathlib import Path
+
+    from opsfix.cli import session
+    from opsfix.cli.repairing import Command, Options, run_repair
+    from opsfix.config import snapshots_counted
+    from opsfix.quotas import Projects
+    from opsfix.repairs import QUOTA_SYNC
+
+    if snapshots is None:
+        snapshots = snapshots_counted(Path(session.settings(ctx)["services_conf_dir"]))
+    subject = Projects(snapshots=snapshots)
+    ctx.exit(run_repair(ctx, Command("volume quota-sync", subject, QUOTA_SYNC, subject.find, ("cinder",)), projects, Options(**given)))

@@ -28,6 +28,7 @@ from opsfix.gateways.moves import Moves
 from opsfix.gateways.network import Network
 from opsfix.gateways.placement import Placement
 from opsfix.gateways.power import Power
+from opsfix.gateways.projects import Projects
 from opsfix.resources import Attachment, Mapping, Migration, Server, Service, Volume
 
 PAGE = 1000
@@ -109,6 +110,9 @@ class OpenStackCloud:
     def moves(self) -> Moves:
         """See ports.Cloud."""
         return Moves(self._sdk.compute)
+    def projects(self) -> Projects:
+        """See ports.Cloud."""
+        return Projects(self._proxy("identity"))
 
     @cached_property
     def power(self) -> Power:

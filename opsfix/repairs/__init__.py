@@ -46,6 +46,9 @@ from opsfix.repairs import (
     placement_provider_renamed,
     port_binding_failed,
     port_orphaned,
+    quota_reservation_expired,
+    quota_usage_duplicate,
+    quota_usage_wrong,
     state_building,
     state_error,
     state_task,
@@ -113,6 +116,12 @@ VOLUME_RECONCILE: tuple[Repair, ...] = (
     *_ALSO_APART[1],
     mapping_unheld.REPAIR,
     *_ALSO_APART[2],
+)
+
+QUOTA_SYNC: tuple[Repair, ...] = (
+    quota_reservation_expired.REPAIR,
+    quota_usage_duplicate.REPAIR,
+    quota_usage_wrong.REPAIR,
 )
 
 IMAGE_PURGE: tuple[Repair, ...] = (

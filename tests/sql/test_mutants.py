@@ -18,7 +18,6 @@ from tests.sql.server import MariaDB
 from tests.sql.test_fallbacks import CASES, HEALTHY, seeded
 from tests.sql.world import Recorder, World, changed
 
-RELEASE = "2026.2"
 #: A condition ends where the next begins, or the parenthesis or the statement around it ends.
 AND = re.compile(r"\bAND\b|\bWHERE\b")
 
@@ -58,7 +57,7 @@ EACH_MUTANT = [pytest.param(name, file, id=f"{name}-{told}") for name in CASES f
 
 @pytest.mark.parametrize(("name", "mutant"), EACH_MUTANT)
 def test_a_condition_less_is_noticed(mariadb: MariaDB, name: str, mutant: SqlFile) -> None:
-    world = seeded(mariadb, RELEASE, name)
+    world = seeded(mariadb, CASES[name].release, name)
     world.database.preview(mutant, world.params)  # still SQL: a syntax error would be a refusal as well
     assert any(noticed(mariadb, name, mutant))
 
@@ -72,9 +71,9 @@ def noticed(mariadb: MariaDB, name: str, file: SqlFile) -> Iterator[bool]:
     """Whether each test of the case would fail with this file in place of its own."""
     case = CASES[name]
     for variant in (HEALTHY, *case.variants):
-        yield not repairs(seeded(mariadb, RELEASE, name, variant), file)
+        yield not repairs(seeded(mariadb, CASES[name].release, name, variant), file)
     for flip in case.flips:
-        world = seeded(mariadb, RELEASE, name)
+        world = seeded(mariadb, CASES[name].release, name)
         flip.do(world)
         yield commits(world, file)
 

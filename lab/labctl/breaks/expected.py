@@ -42,6 +42,8 @@ EXPECTED = {
     'image-snapshot-killed': ([], [], [0], GPU),
     'in-use-mapped': (['in-use'], [], [1], []),
     'in-use-nobody': (['in-use'], [], [], []),
+    'mappings-apart': (
+        ['in-use'] * 5 + ['available'], ATTACHED * 4, [7, 1, 1], []),
     'maintenance': (['maintenance'], [], [], []),
     # cinder's API shows a volume that is being managed as creating
     'managing': (['creating'], [], [], []),

@@ -33,13 +33,14 @@ class Flip:
 @dataclass(frozen=True)
 class Case:
     """A fallback's tests. ``seed`` fills the world, its parameters and the expected changes; a variant, after it,
-    alters them."""
+    alters them. ``release`` is one on which each condition can be broken."""
 
     file: str
     tables: tuple[str, ...]
     seed: Step
     flips: tuple[Flip, ...]
     variants: Mapping[str, Step] = field(default_factory=dict)
+    release: str = "2026.2"
 
     @property
     def database(self) -> str:
