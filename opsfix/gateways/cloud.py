@@ -110,6 +110,8 @@ class OpenStackCloud:
     def moves(self) -> Moves:
         """See ports.Cloud."""
         return Moves(self._sdk.compute)
+
+    @cached_property
     def projects(self) -> Projects:
         """See ports.Cloud."""
         return Projects(self._proxy("identity"))
