@@ -95,3 +95,28 @@ def drain(ctx: click.Context, /, host: str, patience: timedelta, **given: Any) -
 
     settled = Options(commit=False, older_than=timedelta(0), limit=0, **given)
     ctx.exit(run_drain(ctx, host, patience.total_seconds(), settled))
+
+
+@group.command(epilog="""\
+\b
+Examples:
+  opsfix compute discover --dry-run     which hosts nova has and sends no server to
+  opsfix compute discover               map them, each into the cell whose database has it
+  opsfix compute discover gpu-07        see to one""")
+@click.argument("hosts", metavar="[HOST]...", nargs=-1)
+@options.discovering
+@click.pass_context
+def discover(ctx: click.Context, /, hosts: tuple[str, ...], **given: Any) -> None:
+    """Find compute hosts that are mapped to no cell, and map them by nova-manage.
+
+    It needs the databases of nova, and nova-manage on this host; else it says which command to run on a controller.
+    """
+    from opsfix.cli.repairing import Command, Options, run_repair
+    from opsfix.discoveries import NEEDED, MappedHosts, unmapped
+    from opsfix.repairs import COMPUTE_DISCOVER
+
+    command = Command("compute discover", MappedHosts(), COMPUTE_DISCOVER, unmapped, NEEDED)
+    settled = Options(
+        commit=False, older_than=timedelta(0), fenced=(), limit=0, everything=not hosts, **given,
+    )
+    ctx.exit(run_repair(ctx, command, hosts, settled))

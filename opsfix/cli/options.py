@@ -89,3 +89,5 @@ purges = _all(_changes)
 wishes = _all([_dry_run, _workers, _yes, output])
 #: For a command that empties a host.
 draining = _all([_dry_run, _fenced, _yes, output])
+#: For a command that makes hosts known.
+discovering = _all([_dry_run, _workers, _yes, output])

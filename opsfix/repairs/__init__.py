@@ -23,6 +23,7 @@ from opsfix.repairs import (
     drain_host,
     drain_server,
     guest_down,
+    host_unmapped,
     image_cached,
     image_pending_delete,
     image_purge,
@@ -159,6 +160,8 @@ PORT_REPAIR: tuple[Repair, ...] = (
     port_orphaned.REPAIR,
     port_binding_failed.REPAIR,
 )
+
+COMPUTE_DISCOVER: tuple[Repair, ...] = (host_unmapped.REPAIR,)
 
 COMPUTE_DRAIN_HOST: tuple[Repair, ...] = (drain_host.REPAIR,)
 

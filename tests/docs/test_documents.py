@@ -19,7 +19,7 @@ COMMANDS = {
         "volume": "volume_unstick", "instance": "instance_purge", "image": "image_purge", "compute": "compute_purge",
         "state": "instance_reset_state", "guest": "instance_recover", "deleted": "instance_restore",
         "placement": "placement_clean", "port": "port_repair", "agent": "agent_clean",
-        "drain": "compute_drain",
+        "drain": "compute_drain", "host": "compute_discover",
     }.items()
     if (ROOT / "runbooks" / f"{stem}.md").is_file()
 }

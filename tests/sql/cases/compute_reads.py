@@ -73,6 +73,14 @@ def mapping(w: World) -> list[Row]:
     return [{"id": w[HOST]["id"], "mapped_to": "uuid-of-cell1"}]
 
 
+def mappings(w: World) -> list[Row]:
+    w.add("cell1", "cell_mappings", uuid="uuid-of-cell1", name="cell1")
+    hosts = ("gpu-1", "gpu-10", "gpü-2")
+    for host in hosts:
+        w.add(host, "host_mappings", cell_id=w["cell1"]["id"], host=host)
+    return [{"host": host, "mapped_to": "uuid-of-cell1"} for host in hosts]
+
+
 def no_mapping(w: World) -> list[Row]:
     mapping(w)
     w.change(HOST, host="GPU-1")
@@ -133,6 +141,7 @@ CASES: dict[str, dict[str, tuple[tuple[str, ...], Callable[[World], list[Row]]]]
     "read_server_counts.nova": {"": (NOVA, server_counts)},
     "read_host_tokens.nova": {"": (NOVA, tokens)},
     "read_host_mapping.nova_api": {"": (CELLS, mapping), "of another case": (CELLS, no_mapping)},
+    "read_host_mappings.nova_api": {"": (CELLS, mappings)},
     "read_aggregates.nova_api": {"": (("aggregates", "aggregate_hosts"), aggregates)},
     "read_providers.placement": {"": (PLACEMENT, providers)},
     "read_allocations_unseen.placement": {"": (PLACEMENT, unseen)},
