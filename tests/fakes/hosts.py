@@ -27,6 +27,8 @@ class HostCloud:
     owned: dict[str, int] = field(default_factory=dict)
     tree: dict[str, Provider] = field(default_factory=dict)
     held: dict[str, Allocation] = field(default_factory=dict)
+    traits: dict[str, set[str]] = field(default_factory=dict)
+    service_types: frozenset[str] = frozenset({"compute", "placement"})
     hidden: dict[str, dict[str, int]] = field(default_factory=dict)
     all_agents: dict[str, Agent] = field(default_factory=dict)
     routers: dict[str, list[str]] = field(default_factory=dict)
@@ -86,15 +88,15 @@ class HostCloud:
         return self.guests.get(server_id)
 
     def servers(self, *, host: str | None = None) -> Iterator[Server]:
-        return iter([s for s in self.guests.values() if s.host == host])
+        return iter([s for s in self.guests.values() if host in (None, s.host)])
 
     def hypervisors(self, *, with_servers: bool = False) -> Iterator[Hypervisor]:
         known = {s.host for s in self.services}
         return iter([replace(n, servers=0) if with_servers else n for n in self.nodes if n.host in known])
 
-    def migrations(self, host: str) -> Iterator[Migration]:
-        assert host
-        return iter(self.moves)
+    def migrations(self, host: str | None = None) -> Iterator[Migration]:
+        """nova's by host, or by server: this object is both."""
+        return iter([m for m in self.moves if host not in self.guests or m.server_id == host])
 
     def aggregates(self) -> list[Aggregate]:
         return list(self.groups)
@@ -108,12 +110,16 @@ class HostCloud:
     def available(self, service: str) -> bool:
         return service in self.installed
 
-    def providers(self, *, name: str | None = None, tree: str | None = None) -> list[Provider]:
+    def providers(self, *, name: str | None = None, tree: str | None = None, trait: str | None = None) -> list[Provider]:
         root = self.tree[tree].root if tree in self.tree else tree
         return [
             p for p in self.tree.values()
             if (name is None or p.name.lower() == name.lower()) and (tree is None or p.root == root)
+            and (trait is None or trait in self.traits.get(p.uuid, ()))
         ]
+
+    def catalogue(self) -> frozenset[str]:
+        return self.service_types
 
     def allocation(self, consumer: str) -> Allocation | None:
         return self.held.get(consumer)
