@@ -13,6 +13,8 @@ from opsfix.scene import Scene
 
 #: States in which nova has an allocation for a server.
 HOLDING = ("active", "stopped", "paused", "suspended", "rescued")
+#: nova's trait of what it made a provider for.
+COMPUTE_NODE = "COMPUTE_NODE"
 #: So many consumers, and such a part of all of them, that nova does not know: it is not nova's fault then.
 MANY, PART = 20, 0.5
 
@@ -85,11 +87,13 @@ def rests(server: Server) -> bool:
 
 
 def _nodeless(scene: Scene, providers: list[Provider]) -> Iterator[str]:
-    """Roots that no live node has, or whose node has another name now."""
+    """Roots that nova made and no live node has, or whose node has another name now."""
+    ours = {p.uuid for p in scene.cloud.placement.providers(trait=COMPUTE_NODE)}
     roots = {p.uuid: p.name for p in providers if p.parent is None}
     known = rows(scene, "read_nodes_known.nova", nodes=list(roots)) if roots else ()
     if known is None:
         live = {h.uuid: h.name for h in scene.cloud.hosts.hypervisors()}
     else:
         live = {str(n["uuid"]): str(n["name"]) for n in known if not n["deleted"]}
-    yield from (uuid for uuid, name in roots.items() if live.get(uuid) != name)
+        ours |= {str(n["uuid"]) for n in known}
+    yield from (uuid for uuid, name in roots.items() if live.get(uuid) != name and uuid in ours | live.keys())

@@ -13,7 +13,7 @@ from typing import Any
 from opsfix.consumers import Judge, below, facts_of, read_consumers, rows, some, standing, uncounted
 from opsfix.errors import CloudRefused, CloudUnknown, DatabaseUnknown
 from opsfix.guards import Unread
-from opsfix.placement_find import Candidates, candidates, rests
+from opsfix.placement_find import COMPUTE_NODE, Candidates, candidates, rests
 from opsfix.resources import Allocation, Migration, Provider, Server
 from opsfix.scene import Scene
 from opsfix.sightings import Sightings
@@ -28,8 +28,6 @@ OF_SERVERS = ("VCPU", "PCPU", "MEMORY_MB", "DISK_GB", "VGPU", "VGPU_DISPLAY_HEAD
 OF_NOVA_TOO = ("CUSTOM_", "NET_", "PCI_")
 #: Types of services which hold resources of nova's classes for something else than servers (zun, blazar).
 OTHERS = ("container", "reservation")
-#: nova's trait of what it made a provider for.
-COMPUTE_NODE = "COMPUTE_NODE"
 NO_NOVA = "only nova's database tells, and it is not configured"
 
 

@@ -75,6 +75,7 @@ def checks() -> tuple[Check, ...]:
         of("mappings", more.mappings, "volume_reconcile", repairs.VOLUME_RECONCILE),
         of("servers", more.servers, "instance_reset_state", repairs.INSTANCE_RESET_STATE),
         of("agents", more.agents, "agent_clean", repairs.AGENT_CLEAN),
+        Check("services", more.services, "compute_purge", knows=lambda: ("compute-service-twin",)),
         of("placement", more.placement, "placement_clean", repairs.PLACEMENT_CLEAN, twice=True),
         of("ports", more.ports, "port_repair", repairs.PORT_REPAIR, twice=True),
         Check("forwardings", more.forwardings, "forward"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,18 @@ def forwardings(ground: Ground) -> Audited:
             name=f.floating_ip.address, project_id=f.floating_ip.project_id,
         )
         for f in faults
+    ])
+
+
+def services(ground: Ground) -> Audited:
+    """Hosts with a nova-compute in several cells: nova refuses every call that names one of them."""
+    hosts = Counter(s.host for s in ground.scene.cloud.compute_services() if s.binary == "nova-compute")
+    return Audited([
+        _row(
+            "compute-service-twin", "compute", host, f"{count} cells have a nova-compute of this name",
+            f"opsfix compute purge {host} --cell CELL --dry-run", name=host,
+        )
+        for host, count in hosts.items() if count > 1
     ])
 
 

@@ -12,8 +12,8 @@ import pytest
 from opsfix.engine.run import Run
 from opsfix.errors import CloudUnknown, GuardError
 from opsfix.model import Item, Mode, Outcome
-from opsfix.placement_find import MANY
-from opsfix.placements import COMPUTE_NODE, Placements
+from opsfix.placement_find import COMPUTE_NODE, MANY
+from opsfix.placements import Placements
 from opsfix.repairs import PLACEMENT_CLEAN
 from opsfix.resources import Allocation, Migration, Server
 from opsfix.scene import Scene
