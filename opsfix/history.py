@@ -17,13 +17,13 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
+from opsfix import recorded
 from opsfix.errors import ConfigError, GuardError, JournalError, TargetNotFound, UsageError
 from opsfix.journal import decode
 
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}\Z")
 _PART = re.compile(r"[0-9TZa-f-]{4,}\Z")
 DIED, AT_WORK, COMPLETE, DAMAGED = "died", "at work", "complete", "damaged"
-_META = ("command", "mode", "arguments", "cloud", "user", "host", "started")
 #: How a transaction ended.
 COMMITTED, NOTHING, IN_DOUBT = "committed", "nothing was written", "in doubt"
 
@@ -208,11 +208,13 @@ class Past:
 def _event(run: str, number: int, line: str) -> dict[str, Any]:
     try:
         event = decode(json.loads(line))
-    except (ValueError, TypeError, StopIteration) as e:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, StopIteration) as e:
         raise JournalError(f"the journal of run {run} is damaged in line {number}") from e
-    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        raise JournalError(f"the journal of run {run} is damaged in line {number}")
-    return event
+    wrong = recorded.event_misfit(event)
+    if wrong:
+        raise JournalError(f"the journal of run {run} is damaged in line {number} ({wrong})")
+    found: dict[str, Any] = event
+    return found
 
 
 def names(root: Path) -> list[str]:
@@ -255,28 +257,29 @@ def find(root: Path, word: str) -> Past:
 def _past(root: Path, name: str) -> Past | None:
     path = root / "runs" / name
     try:
-        meta = _json(path / "run.json")
-        if meta is None:
-            return None
-        datetime.fromisoformat(str({key: meta[key] for key in _META}["started"]))
-        report = _json(path / "report.json")
-        if report is not None:
-            int(report["exit_code"])
-    except (OSError, ValueError, TypeError, KeyError) as e:
-        began = datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).isoformat()
-        damage = f"its run.json or report.json cannot be read ({getattr(e, 'strerror', None) or 'it is damaged'})"
-        return Past(name, path, dict.fromkeys(_META, "?") | {"arguments": [], "started": began}, None, at_work=False, damage=damage)
+        meta, report = _json(path / "run.json"), _json(path / "report.json")
+    except (OSError, ValueError, RecursionError) as e:
+        return _damaged(path, getattr(e, "strerror", None) or "no JSON")
+    if meta is None:
+        return None
+    wrong = recorded.run_misfit(meta, report)
+    if wrong:
+        return _damaged(path, f"{wrong} is damaged")
     return Past(name, path, meta, report, report is None and _held(path / "journal.jsonl"))
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _damaged(path: Path, why: str) -> Past:
+    """A run of which only the name is certain, which tells when it began."""
+    began = datetime.strptime(path.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).isoformat()
+    meta = dict.fromkeys(recorded.RUN, "?") | {"arguments": [], "started": began}
+    return Past(path.name, path, meta, None, at_work=False, damage=f"its run.json or report.json cannot be read ({why})")
+
+
+def _json(path: Path) -> Any:
     try:
-        found = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        return json.loads(path.read_text(encoding="utf-8", errors="surrogateescape")) or {}
     except FileNotFoundError:
         return None
-    if not isinstance(found, dict):
-        raise TypeError(path.name)
-    return found
 
 
 def _held(journal: Path) -> bool:

@@ -88,7 +88,7 @@ def test_a_torn_last_line_is_left_out_and_other_damage_is_told(opsfix: Shell) ->
     assert (shown.code, "damaged in line 2" in shown.err) == (4, True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"started": 5}', '{"started": "x"}', "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"started": 5}', '{"started": "x"}', "\x00"])
 def test_a_damaged_run_is_listed_as_such_and_kept(opsfix: Shell, text: str) -> None:
     run = died(opsfix)
     (opsfix.state / "runs" / run / "run.json").write_text(text)
