@@ -10,12 +10,13 @@ from typing import Any
 from opsfix.errors import CloudRefused
 from opsfix.gateways.transaction import Changed, Preview
 from opsfix.resources import Agent, Aggregate, Allocation, Hypervisor, Migration, Provider, Server, Service, Volume
+from tests.fakes.owners import PlacementRows
 
 LONG_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 
 
 @dataclass
-class HostCloud:
+class HostCloud(PlacementRows):
     """ports.Cloud with its placement, network and hosts, which are this same object. ``sent`` are the changes in order."""
 
     services: list[Service] = field(default_factory=list)
@@ -66,10 +67,6 @@ class HostCloud:
         self.nodes.append(Hypervisor(f"node-{number}", node or host, host))
         self.add_provider(f"node-{number}", node or host)
 
-    def add_provider(self, uuid: str, name: str, parent: str | None = None) -> None:
-        root = self.tree[parent].root if parent else uuid
-        self.tree[uuid] = Provider(uuid, name, 1, root, parent)
-
     def add_agent(self, host: str, kind: str = "L3 agent", *, state: str = "down", serves: tuple[str, ...] = (), **values: Any) -> str:
         uuid = f"{kind} of {host}"
         self.all_agents[uuid] = replace(Agent(uuid, kind, kind.lower(), host, state, LONG_AGO), **values)
@@ -110,29 +107,8 @@ class HostCloud:
     def available(self, service: str) -> bool:
         return service in self.installed
 
-    def providers(self, *, name: str | None = None, tree: str | None = None, trait: str | None = None) -> list[Provider]:
-        root = self.tree[tree].root if tree in self.tree else tree
-        return [
-            p for p in self.tree.values()
-            if (name is None or p.name.lower() == name.lower()) and (tree is None or p.root == root)
-            and (trait is None or trait in self.traits.get(p.uuid, ()))
-        ]
-
     def catalogue(self) -> frozenset[str]:
         return self.service_types
-
-    def allocation(self, consumer: str) -> Allocation | None:
-        return self.held.get(consumer)
-
-    def consumers(self, provider: str) -> dict[str, dict[str, int]]:
-        return {c: a.resources[provider] for c, a in self.held.items() if provider in a.resources}
-
-    def usages(self, provider: str) -> dict[str, int]:
-        used = dict(self.hidden.get(provider, {}))
-        for resources in self.consumers(provider).values():
-            for name, amount in resources.items():
-                used[name] = used.get(name, 0) + amount
-        return used
 
     def agents(self, *, host: str | None = None) -> list[Agent]:
         return [a for a in self.all_agents.values() if host in (None, a.host)]
@@ -187,16 +163,6 @@ class HostCloud:
 
     def _tree_used(self, root: str) -> bool:
         return any(any(self.usages(p.uuid).values()) for p in self.tree.values() if p.root == root)
-
-    def delete_allocation(self, consumer: str) -> None:
-        self._send("delete_allocation", consumer)
-        del self.held[consumer]
-
-    def delete_provider(self, provider: str) -> None:
-        self._send("delete_provider", provider)
-        if any(self.usages(provider).values()) or any(p.parent == provider for p in self.tree.values()):
-            raise CloudRefused(409, "Unable to delete resource provider")
-        del self.tree[provider]
 
     def remove_router(self, agent_id: str, router_id: str) -> None:
         self._send("remove_router", agent_id, router_id)

@@ -22,12 +22,13 @@ from opsfix.resources import Allocation, Hypervisor, Port, Provider, Server, Ser
 from opsfix.scene import Scene
 from opsfix.server_steps import DeleteServer, EndStuckDeletion, FreeAllocation, FreePorts, UnlockServer
 from opsfix.steps import Course, Step
+from tests.fakes.owners import PortRows
 
 ID = "5e4e4000-0000-4000-8000-00000000000a"
 
 
 @dataclass
-class Nova:
+class Nova(PortRows):
     """As much of a cloud as a purge touches. ``deletes`` is what a deletion does to a server, given whether it is forced."""
 
     found: dict[str, Server] = field(default_factory=dict)
@@ -71,18 +72,6 @@ class Nova:
         if server_id not in self.found:
             raise CloudRefused(404, "could not be found")
         self.deletes(self, server_id, force)
-
-    def port(self, port_id: str) -> Port | None:
-        return self.listed.get(port_id)
-
-    def ports(self, *, host: str) -> Iterator[Port]:
-        return (p for p in self.listed.values() if p.host == host)
-
-    def delete_port(self, port_id: str) -> None:
-        del self.listed[port_id]
-
-    def unbind_port(self, port_id: str) -> None:
-        self.listed[port_id] = replace(self.listed[port_id], device_id="", device_owner="")
 
     def providers(self, *, name: str) -> list[Provider]:
         return [Provider("rp", "gpu-1", 1)] if name.lower() == "gpu-1" else []
