@@ -260,14 +260,14 @@ def snapshots_counted(root: Path) -> bool | None:
     for path in (root / "cinder" / "cinder.conf", root / "cinder.conf"):
         try:
             if path.is_file():
-                return not _as_the_service(path, "DEFAULT", [cfg.BoolOpt("no_snapshot_gb_quota", default=False)]).no_snapshot_gb_quota
+                return not _as_the_service(path, None, [cfg.BoolOpt("no_snapshot_gb_quota", default=False)]).no_snapshot_gb_quota
         except PermissionError:
             return None
     return None
 
 
-def _as_the_service(path: Path, group: str, options: list[Any]) -> Any:
-    """The options as the service would read them: its file and the directory of drop-ins beside it.
+def _as_the_service(path: Path, group: str | None, options: list[Any]) -> Any:
+    """The options of a group, None for [DEFAULT], as the service would read them: its file and the drop-ins beside it.
 
     Raises PermissionError when one of them may not be read: it might have the value that counts.
     """
@@ -287,7 +287,7 @@ def _as_the_service(path: Path, group: str, options: list[Any]) -> Any:
             default_config_dirs=[str(d) for d in drop_ins],
         )
         for option in options:
-            conf[group][option.name] if group != "DEFAULT" else conf[option.name]
+            (conf[group] if group else conf)[option.name]
     except cfg.Error as e:
         raise ConfigError(f"{path} cannot be read as the service reads it: {str(e).splitlines()[0]}") from None
     return conf

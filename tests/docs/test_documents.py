@@ -20,6 +20,7 @@ COMMANDS = {
         "state": "instance_reset_state", "guest": "instance_recover", "deleted": "instance_restore",
         "placement": "placement_clean", "port": "port_repair", "agent": "agent_clean",
         "drain": "compute_drain", "host": "compute_discover",
+        "mapping": "volume_reconcile", "quota": "volume_quota_sync",
     }.items()
     if (ROOT / "runbooks" / f"{stem}.md").is_file()
 }

@@ -1,10 +1,10 @@
 """Broken states, made by real calls and real deaths."""
 from labctl import processes
-from labctl.breaks import attachments, backends, hosts, images, mappings, mismatches, operations, servers
+from labctl.breaks import attachments, backends, hosts, images, mappings, mismatches, operations, quotas, servers
 from labctl.breaks.scene import Scene
 
 STATES = {}
-for _module in (attachments, backends, hosts, images, mappings, mismatches, operations, servers):
+for _module in (attachments, backends, hosts, images, mappings, mismatches, operations, quotas, servers):
     STATES.update(_module.STATES)
 
 

@@ -49,6 +49,7 @@ EXPECTED = {
     'managing': (['creating'], [], [], []),
     'migrating': (['available'], [], [], []),
     'multiattach-gone': (['in-use'], ATTACHED * 2, [None, 1], []),
+    'quotas-apart': (['available'] * 2, [], [], []),
     'reserved': (['reserved'], ['reserved'], [0], []),
     'reserved-nobody': (['reserved'], [], [], []),
     'restoring-backup': (['restoring-backup'], [], [], []),
