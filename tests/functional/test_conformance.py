@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from opsfix.gateways.cloud import OpenStackCloud
 from tests.conformance.cases import CASES, Case
+from tests.conformance.owners import OWNERS
 from tests.conformance.sides import PATIENCE, until
 from tests.functional.cloud import Lab
 
@@ -90,6 +92,73 @@ class LabSide:
         until(lambda: all(self.cloud.volume(v) is None for v in self._volumes))
 
 
+class LabOwnerSide:
+    """Builds the states of images, providers and ports through the services' APIs; removes what it made."""
+
+    def __init__(self, lab: Lab, cloud: OpenStackCloud) -> None:
+        self.api = lab.api
+        self.images, self.placement, self.network = cloud.images, cloud.placement, cloud.network
+        self._made: list[Callable[[], object]] = []
+
+    def _sent(self, answer: Any) -> Any:
+        assert answer.status_code < 300, answer.text
+        return answer
+
+    def image(self, *, data: bool = True, protected: bool = False) -> str:
+        """See OwnerSide."""
+        body = {"name": f"conformance-{uuid.uuid4()}", "disk_format": "raw", "container_format": "bare", "protected": protected}
+        made = str(self._sent(self.api.image.post("/images", json=body)).json()["id"])
+        self._made.append(lambda: self.images.image(made) and self.images.delete_image(made))
+        if protected:
+            self._made.append(lambda: self.images.image(made) and self.images.protect(made, protected=False))
+        if data:
+            self._sent(self.api.image.put(f"/images/{made}/file", data=b"data", headers={"Content-Type": "application/octet-stream"}))
+        return made
+
+    def provider(self, parent: str | None = None) -> str:
+        """See OwnerSide."""
+        made = str(uuid.uuid4())
+        body = {"name": f"conformance-{made}", "uuid": made, "parent_provider_uuid": parent}
+        self._sent(self.api.placement.post("/resource_providers", json=body, microversion="1.38"))
+        self._made.append(lambda: self.placement.providers(tree=made) and self.placement.delete_provider(made))
+        inventory = {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 8}}}
+        self._sent(self.api.placement.put(f"/resource_providers/{made}/inventories", json=inventory, microversion="1.38"))
+        return made
+
+    def allocate(self, consumer: str, provider: str) -> None:
+        """See OwnerSide."""
+        body = {
+            "allocations": {provider: {"resources": {"VCPU": 2}}}, "consumer_generation": None, "consumer_type": "INSTANCE",
+            "project_id": self.api.current_project_id, "user_id": self.api.current_user_id,
+        }
+        self._sent(self.api.placement.put(f"/allocations/{consumer}", json=body, microversion="1.38"))
+        self._made.append(lambda: self.placement.allocation(consumer) and self.placement.delete_allocation(consumer))
+
+    def port(self, device: str) -> str:
+        """See OwnerSide."""
+        made = str(self.api.network.create_port(
+            network_id=self.api.network.find_network("private").id, device_id=device, device_owner="compute:nova"
+        ).id)
+        self._made.append(lambda: self.api.network.delete_port(made))
+        return made
+
+    def router_port(self) -> str:
+        """See OwnerSide."""
+        network = self.api.network.create_network(name="conformance").id
+        self._made.append(lambda: self.api.network.delete_network(network))
+        subnet = self.api.network.create_subnet(network_id=network, ip_version=4, cidr="198.18.0.0/24").id
+        router = self.api.network.create_router(name="conformance").id
+        self._made.append(lambda: self.api.network.delete_router(router))
+        self.api.network.add_interface_to_router(router, subnet_id=subnet)
+        self._made.append(lambda: self.api.network.remove_interface_from_router(router, subnet_id=subnet))
+        return next(str(p.id) for p in self.api.network.ports(device_id=router))
+
+    def clean_up(self) -> None:
+        """Remove what was made, the last first."""
+        for remove in reversed(self._made):
+            remove()
+
+
 @pytest.fixture(scope="module")
 def real(lab: Lab) -> Iterator[tuple[Lab, OpenStackCloud]]:
     """opsfix's own way to the lab, with the lab's credentials."""
@@ -115,3 +184,16 @@ def side(real: tuple[Lab, OpenStackCloud]) -> Iterator[Any]:
 def test_the_services_do_what_the_fake_does(case: Case, side: LabSide) -> None:
     assert PATIENCE > 1
     assert case.observe(side) == case.expected
+
+
+@pytest.fixture
+def owner_side(real: tuple[Lab, OpenStackCloud]) -> Iterator[Any]:
+    """A side whose images, providers and ports are gone afterwards."""
+    side = LabOwnerSide(*real)
+    yield side
+    side.clean_up()
+
+
+@pytest.mark.parametrize("case", OWNERS, ids=lambda case: case.name)
+def test_the_owners_do_what_their_fakes_do(case: Case, owner_side: LabOwnerSide) -> None:
+    assert case.observe(owner_side) == case.expected
