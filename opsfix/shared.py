@@ -46,7 +46,11 @@ class Shared:
 
     def __init__(self, cloud: Cloud):
         self._cloud, self._kept = cloud, _Kept()
-        self.network = SharedNetwork(cloud.network, self._kept)
+
+    @property
+    def network(self) -> SharedNetwork:
+        """See ports.Cloud. Only who asks for it hears that neutron does not answer."""
+        return SharedNetwork(self._cloud.network, self._kept)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cloud, name)

@@ -42,20 +42,20 @@ class Audited:
         return ExitCode.UNKNOWN if self.unchecked else ExitCode.REMAINING if self.findings else ExitCode.OK
 
 
-def audited(command: Command, scene: Scene, workers: int, progress: Any = lambda *_: None) -> Audited:
-    """Find what the command would repair or refuse, each looked at as it looks. Raises CloudUnknown, CloudRefused,
-    DatabaseUnknown and OpsfixError."""
+def audited(command: Command, scene: Scene, workers: int, progress: Any = lambda *_: None, *, option: str = "") -> Audited:
+    """Find what the command would repair or refuse, each looked at as it looks; ``option`` is what its targets are given
+    by where they are no arguments. Raises CloudUnknown, CloudRefused, DatabaseUnknown and OpsfixError."""
     run = Run(command.subject, command.repairs, scene, Mode.DRY_RUN, lambda _: lambda *_, **__: None, workers, progress)
     found = Audited()
     for finding in run.find(command.find(scene), named=False):
         if finding.problem:
             found.unchecked.append({"type": command.subject.type, "id": finding.id, "reason": finding.problem})
         elif finding.look and finding.planned and finding.planned.repair:
-            found.findings.append(_row(command, finding))
+            found.findings.append(_row(command, finding, option))
     return found
 
 
-def _row(command: Command, finding: Finding) -> dict[str, Any]:
+def _row(command: Command, finding: Finding, option: str) -> dict[str, Any]:
     look, planned = finding.look, finding.planned
     assert look
     assert planned
@@ -64,7 +64,7 @@ def _row(command: Command, finding: Finding) -> dict[str, Any]:
     refusal = planned.refusal or ""
     commit = " --commit" if not repair.api and repair.fallback else ""
     named = _NAMED.search(refusal)
-    own = f"opsfix {command.name} {quote(finding.id)}{commit}"
+    own = f"opsfix {command.name} {option}{quote(finding.id)}{commit}"
     return {
         "finding": repair.symptom, "type": command.subject.type, "id": finding.id, "name": look.name, "project_id": look.project_id,
         "reason": said(repair.means, look.facts) + (f": {refusal}" if refusal else ""),

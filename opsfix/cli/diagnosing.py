@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
@@ -30,6 +30,8 @@ PERIOD = 10.0
 CHECKS = 5
 DATABASES = ("cinder", "nova_api", "nova", "glance", "placement")
 NO_DATABASE = "no database is configured: what only they tell was not looked at; see 'opsfix config show'"
+#: The sides of the cloud that checks ask beside nova and cinder.
+SERVICES = ("placement", "network", "images", "hosts", "power")
 UNREAD = (CloudRefused, CloudUnknown, DatabaseUnknown)
 
 
@@ -75,6 +77,7 @@ def checks() -> tuple[Check, ...]:
         of("mappings", more.mappings, "volume_reconcile", repairs.VOLUME_RECONCILE),
         of("servers", more.servers, "instance_reset_state", repairs.INSTANCE_RESET_STATE),
         of("agents", more.agents, "agent_clean", repairs.AGENT_CLEAN),
+        Check("quotas", more.quotas, "volume_quota_sync", knows=lambda: list(dict.fromkeys(r.symptom for r in repairs.QUOTA_SYNC))),
         Check("services", more.services, "compute_purge", knows=lambda: ("compute-service-twin",)),
         of("placement", more.placement, "placement_clean", repairs.PLACEMENT_CLEAN, twice=True),
         of("ports", more.ports, "port_repair", repairs.PORT_REPAIR, twice=True),
@@ -143,6 +146,9 @@ def opened(ctx: click.Context, older_than: timedelta, workers: int | None) -> It
     with ExitStack() as held:
         cloud = session.cloud(ctx, settings)
         cloud.connect()
+        for name in SERVICES:  # made before several checks ask for them at once
+            with suppress(*UNREAD):
+                getattr(cloud, name)
         databases, unusable = _databases(cloud, settings, held)
         notes = [] if databases or unusable else [NO_DATABASE]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opsfix.cli.auditing import Audited
+from opsfix.cli.auditing import Audited, audited
 from opsfix.cli.repairing import Command
 
 if TYPE_CHECKING:
@@ -88,6 +88,19 @@ def forwardings(ground: Ground) -> Audited:
         )
         for f in faults
     ])
+
+
+def quotas(ground: Ground) -> Audited:
+    """Of 'volume quota-sync', for which only cinder's database tells."""
+    from opsfix.config import snapshots_counted
+    from opsfix.quotas import Projects
+    from opsfix.repairs import QUOTA_SYNC
+
+    if not ground.scene.has("cinder"):  # said already
+        return Audited()
+    subject = Projects(snapshots=snapshots_counted(Path(ground.settings["services_conf_dir"])))
+    command = Command("volume quota-sync", subject, QUOTA_SYNC, subject.find, ("cinder",))
+    return audited(command, ground.scene, ground.workers, option="--project ")
 
 
 def services(ground: Ground) -> Audited:
