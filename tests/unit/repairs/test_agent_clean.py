@@ -367,3 +367,25 @@ def test_the_list_prefers_the_databases(cloud: HostCloud) -> None:
     assert held["nova-compute", "gpu-1"]["servers"] == 4
     assert held["nova-compute", "gpu-1"]["heartbeat_age"] > 80000
     assert held["cinder-volume", STORE]["volumes"] == 2
+
+
+def test_the_list_counts_very_many_without_keeping_them(cloud: HostCloud) -> None:
+    """100 000 volumes pass through; what is kept of them is one number for each backend."""
+    alive: list[int] = []
+    cloud.volumes = lambda: (_Counted(alive) for _ in range(100_000))  # type: ignore[method-assign,assignment,return-value]
+    held = {(a["binary"], a["host"]): a for a in agents(cloud, None, dead=False)["agents"]}  # type: ignore[arg-type]
+    assert held["cinder-volume", STORE]["volumes"] == 100_000
+
+
+class _Counted:
+    """A volume of which no more than a handful may live at a time."""
+
+    backend = STORE
+
+    def __init__(self, alive: list[int]):
+        self._alive = alive
+        assert len(alive) < 5
+        alive.append(1)
+
+    def __del__(self) -> None:
+        self._alive.pop()
