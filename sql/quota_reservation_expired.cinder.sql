@@ -15,7 +15,6 @@ UPDATE reservations
 SET deleted = 1, deleted_at = UTC_TIMESTAMP()
 WHERE reservations.project_id = :project_id
   AND reservations.deleted = 0
-  AND reservations.expire < UTC_TIMESTAMP()
   AND NOT EXISTS (
     SELECT 1 FROM (
       SELECT DISTINCT r.id FROM reservations AS r

@@ -47,16 +47,16 @@ WHERE quota_usages.id = :usage_id
     ) + (
       SELECT COALESCE(SUM(s.volume_size), 0) FROM snapshots AS s
       WHERE s.project_id = :project_id AND s.deleted = 0 AND s.use_quota = 1 AND :with_snapshots = 1
-        AND (:type_name IS NULL OR s.volume_id IN (
-          SELECT v.id FROM volumes AS v INNER JOIN volume_types AS t ON t.id = v.volume_type_id
+        AND (:type_name IS NULL OR EXISTS (
+          SELECT 1 FROM volumes AS v INNER JOIN volume_types AS t ON t.id = v.volume_type_id
           WHERE v.id = s.volume_id AND BINARY t.name = :type_name AND t.deleted = 0
         ))
     )
     WHEN 'snapshots' THEN (
       SELECT COUNT(*) FROM snapshots AS s
       WHERE s.project_id = :project_id AND s.deleted = 0 AND s.use_quota = 1
-        AND (:type_name IS NULL OR s.volume_id IN (
-          SELECT v.id FROM volumes AS v INNER JOIN volume_types AS t ON t.id = v.volume_type_id
+        AND (:type_name IS NULL OR EXISTS (
+          SELECT 1 FROM volumes AS v INNER JOIN volume_types AS t ON t.id = v.volume_type_id
           WHERE v.id = s.volume_id AND BINARY t.name = :type_name AND t.deleted = 0
         ))
     )

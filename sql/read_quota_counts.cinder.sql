@@ -12,7 +12,7 @@ SELECT 'volumes' AS kind, v.project_id, t.name AS type_name,
 FROM volumes AS v
 LEFT JOIN volume_types AS t ON t.id = v.volume_type_id AND t.deleted = 0
 WHERE v.project_id IN :project_ids AND v.deleted = 0
-GROUP BY v.project_id, t.name
+GROUP BY v.project_id, t.id, t.name
 UNION ALL
 SELECT 'snapshots' AS kind, s.project_id, t.name AS type_name,
   COALESCE(SUM(s.use_quota = 1), 0) AS things, COALESCE(SUM(IF(s.use_quota = 1, s.volume_size, 0)), 0) AS gigabytes,
@@ -21,7 +21,7 @@ FROM snapshots AS s
 LEFT JOIN volumes AS v ON v.id = s.volume_id
 LEFT JOIN volume_types AS t ON t.id = v.volume_type_id AND t.deleted = 0
 WHERE s.project_id IN :project_ids AND s.deleted = 0
-GROUP BY s.project_id, t.name
+GROUP BY s.project_id, t.id, t.name
 UNION ALL
 SELECT 'backups' AS kind, b.project_id, NULL AS type_name, COUNT(*) AS things, COALESCE(SUM(b.size), 0) AS gigabytes,
   0 AS uncounted

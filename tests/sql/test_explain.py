@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from opsfix import sqlfile
 from opsfix.gateways.database import Database
 from tests.sql import cases, schema
-from tests.sql.cases import api, cinder, glance, servers
+from tests.sql.cases import api, cinder, glance, quotas, servers
 from tests.sql.server import MariaDB
 from tests.sql.world import World
 
@@ -25,7 +25,7 @@ SMALL = {"services", "compute_nodes", "console_auth_tokens", "aggregate_hosts", 
 BIG = {
     "cinder": (
         "volumes", "volume_attachment", "attachment_specs", "volume_admin_metadata", "workers", "image_volume_cache_entries",
-        "reservations",
+        "reservations", "quota_usages", "snapshots",
     ),
     "nova": ("instances", *servers.SOFT, "tags", "share_mapping", "instance_actions", "instance_actions_events"),
     "nova_api": ("instance_mappings", "request_specs", "instance_group_member"),
@@ -33,12 +33,14 @@ BIG = {
     "placement": ("allocations", "consumers"),
 }
 TABLES = {
-    "cinder": (*cinder.TABLES, "image_volume_cache_entries", "reservations"),
+    "cinder": (*cinder.TABLES, "image_volume_cache_entries", *(t for t in quotas.TABLES if t not in cinder.TABLES)),
     "nova": (*servers.TABLES, "compute_nodes"),
     "nova_api": (*api.TABLES, "host_mappings", "aggregates", "aggregate_hosts"),
     "glance": glance.TABLES,
     "placement": ("allocations", "consumers", "resource_providers"),
 }
+#: What a header says where only old releases have no index for it.
+UNINDEXED = ", before 2023.1, where nothing indexes "
 NAMES = sorted(path.name.removesuffix(".sql") for path in sqlfile.directory().glob("*.sql"))
 EACH = [pytest.param(r, n, id=f"{r}-{n}") for r in RELEASES for n in NAMES]
 
@@ -66,10 +68,13 @@ def fill(mariadb: MariaDB, url: str, service: str) -> None:
         mariadb.insert(url, "attachment_specs", attachment_id="0", key="k", value="v")
         mariadb.insert(url, "volume_admin_metadata", volume_id="0", key="attached_mode", value="rw")
         mariadb.insert(url, "reservations", uuid="0", expire="2024-02-29 23:59:58", resource="volumes")
+        mariadb.insert(url, "quota_usages", project_id="0", resource="volumes", in_use=1, reserved=0)
+        mariadb.insert(url, "snapshots", id="0", volume_id="0", volume_type_id="any", project_id="0", status="available")
         mariadb.insert(url, "workers", resource_type="Volume", resource_id="0", status="creating")
         mariadb.insert(url, "image_volume_cache_entries", image_id="0", volume_id="0")
         for table in BIG["cinder"]:
-            multiply(mariadb, url, table, ["id", "volume_id", "attachment_id", "instance_uuid", "resource_id", "image_id"])
+            own = ["id", "volume_id", "attachment_id", "instance_uuid", "resource_id", "image_id", "project_id"]
+            multiply(mariadb, url, table, own)
     if service == "nova":
         fill_nova(mariadb, url)
     if service == "nova_api":
@@ -165,6 +170,8 @@ PARAMETERS: dict[str, Any] = {
     "row_id": 17, "vm_state": "active", "task_state": None, "updated_at": "2024-02-29 23:59:58", "unlocked": 0, "ended": 0,
     "actions": [17, 18], "hosts": PAGE[:10], "request_id": 17, "created_at": "2024-02-29 23:59:58", "cell": "17",
     "consumers": PAGE[:10], "nodes": PAGE[:10], "generation": 1,
+    "project_id": "17", "project_ids": PAGE[:10], "usage_id": 17, "twin_id": 17, "resource": "volumes", "kind": "gigabytes",
+    "type_name": "17", "in_use": 17, "reserved": 1, "counted": 16, "with_snapshots": 1, "since": "2024-02-29 23:59:58",
     "device": "/dev/vdb", "kept_id": 18, "kept_attachment": "18", "power_state": 4,
     "image_id": "17", "image_status": "active", "image_name": "17", "image_ids": PAGE[:10],
 }
@@ -206,7 +213,7 @@ def test_no_big_table_is_read_from_end_to_end(filled: Database, release: str, na
     file = sqlfile.load(name)
     for after in ("", "17", "39"):
         found = scans(filled, name, after)
-        if file.scan is None:
+        if file.scan is None or (UNINDEXED in file.scan and release != "yoga"):
             assert found == []
         else:
             assert found, "the header gives a reason for a scan that does not take place"
@@ -216,7 +223,7 @@ def test_no_big_table_is_read_from_end_to_end(filled: Database, release: str, na
 @pytest.mark.parametrize("name", [n for n in NAMES if sqlfile.load(n).scan])
 def test_only_reads_may_scan(name: str) -> None:
     file = sqlfile.load(name)
-    assert file.reads
+    assert file.reads or UNINDEXED in (file.scan or "")
     assert re.fullmatch(r"\w+( and \w+)*, .{20,}", file.scan or "")
 
 

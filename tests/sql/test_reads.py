@@ -11,7 +11,7 @@ import pytest
 
 from opsfix import sqlfile
 from tests.sql import schema
-from tests.sql.cases import cinder, compute_reads, glance, nova, placement_reads, server_reads
+from tests.sql.cases import cinder, compute_reads, glance, nova, placement_reads, quota_reads, quotas, server_reads
 from tests.sql.cases.cinder import attachment, volume
 from tests.sql.cases.glance import DELETED, IMAGE, OTHER_IMAGE, image, location
 from tests.sql.cases.nova import CONNECTED, OTHER_SERVER, SERVER, VOLUME, mapping, server, service
@@ -382,6 +382,10 @@ CASES = {
     "read_server_live.nova": {"": Read(nova.TABLES, server_live)},
     "read_server_ips.nova": {"": Read(("instances", "instance_info_caches"), server_ips, ordered=True)},
     "read_servers_unsettled.nova": {"": Read(nova.TABLES, servers_unsettled)},
+    "read_quota_counts.cinder": {"": Read(quotas.TABLES, quota_reads.totals)},
+    "read_quota_projects.cinder": {"": Read(quotas.TABLES, quota_reads.projects, ordered=True)},
+    "read_quota_usages.cinder": {"": Read(quotas.TABLES, quota_reads.usages)},
+    "read_quota_work.cinder": {"": Read(quotas.TABLES, quota_reads.work)},
     "read_volume_candidates.cinder": {"": Read(cinder.TABLES, candidates)},
     "read_volume_mappings.nova": {"": Read(nova.TABLES, mappings)},
     "read_volume.cinder": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.sql.cases import Case, Flip
-from tests.sql.cases.quotas import FLIPS, LIVE, OTHER, PROJECT, TABLES, counts, reserved, resources, usage
+from tests.sql.cases.quotas import FLIPS, LIVE, OTHER, PROJECT, TABLES, counts, reservation, reserved, resources, usage
 from tests.sql.cases.steps import meanwhile, named, of_row, seen
 from tests.sql.world import LONG_AGO, NOW, World
 
@@ -18,6 +18,7 @@ def seed(w: World) -> None:
     usage(w, "twin", "volumes", 4, 1, race_preventer=None)
     usage(w, "kept", "volumes", 6)
     usage(w, "kept of another", "volumes", 6, project_id=OTHER, race_preventer=None)
+    reservation(w, "over, of the twin", 60, deleted=1, usage_id=w["twin"]["id"])
     w.params = {
         "project_id": PROJECT, "twin_id": w["twin"]["id"], "kept_id": w["kept"]["id"], "resource": "volumes", "in_use": 4,
         "reserved": 1,
@@ -36,6 +37,7 @@ CASE = Case(
     seed=seed,
     variants={
         "with the key": lambda w: (w.change("kept", race_preventer=None), w.change("twin", race_preventer=1)),
+        "the same count": lambda w: (w.change("twin", in_use=6, reserved=0), w.params.update(in_use=6, reserved=0)),
         "negative": seen("twin", "in_use", -4, "in_use"),
     },
     flips=(

@@ -17,6 +17,7 @@ from tests.sql.cases.quotas import (
     TRUE,
     backup,
     counts,
+    reservation,
     reserved,
     resources,
     snapshot,
@@ -37,6 +38,7 @@ def seed(w: World) -> None:
     counts(w)
     resources(w)
     usage(w, "wrong", "volumes", 17, 2)
+    reservation(w, "over, of the count", 60, deleted=1, usage_id=w["wrong"]["id"])
     w.params = {
         "project_id": PROJECT, "usage_id": w["wrong"]["id"], "resource": "volumes", "kind": "volumes", "type_name": None,
         "in_use": 17, "reserved": 2, "counted": TRUE["volumes", None], "with_snapshots": 1, "since": SINCE,
