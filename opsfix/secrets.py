@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-#: Up to the last @ of the word: a password may hold / and @ unquoted, and too much hidden is better than too little.
-_IN_URL = re.compile(r"(?P<head>[a-z][\w+.-]*://[^\s:/@]*):\S+@", re.IGNORECASE)
+#: Up to the last @ of the word: a password may hold / and @ unquoted, and too much hidden is better than too little. With
+#: one slash it is a URL that was taken for a path.
+_IN_URL = re.compile(r"(?P<head>[a-z][\w+.-]*://?[^\s:/@]*):\S+@", re.IGNORECASE)
 _IN_QUERY = re.compile(r"(?P<head>[?&](?:password|passwd|ssl_key_password)=)[^&#\s\"']+", re.IGNORECASE)
 #: In JSON, in Python's words for it, and in JSON inside of JSON; a text that was cut off has no end.
 _IN_PAIR = re.compile(
     r"""(?P<head>(?P<quote>\\*["'])[\w-]*(?:password|passwd|adminpass|secret|token)(?P=quote)\s*:\s*)"""
-    r"""(?:(?P<mark>\\*["']).*?(?:(?<!\\)(?P=mark)|\Z)|[^\s,{}\[\]"'\\]+)""",
+    r"""(?:(?P<mark>\\*["']).*?(?:(?<!\\)(?P=mark)|\Z)|\{[^{}]*\}|[^\s,{}\[\]"'\\]+)""",
     re.IGNORECASE | re.DOTALL,
 )
 _COLUMNS = frozenset({

@@ -15,6 +15,7 @@ from requests import exceptions as http_errors
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError
+from opsfix.secrets import masked
 
 T = TypeVar("T")
 
@@ -44,9 +45,9 @@ _READS = Retrying(
 
 
 def told(error: Exception) -> str:
-    """A service's own words, on one line."""
+    """A service's own words, on one line; what it repeats of a request's secrets is masked."""
     details = getattr(error, "details", None)
-    return " ".join(str(details or getattr(error, "message", None) or error).split())
+    return masked(" ".join(str(details or getattr(error, "message", None) or error).split()))
 
 
 def _status(error: Exception) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from opsfix.cli import cli, repairing, session
+from opsfix.cli import cli, main, repairing, session
 from opsfix.errors import OpsfixError
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.databases import FakeDatabases
@@ -54,6 +57,18 @@ class Shell:
     def runs(self) -> list[str]:
         """The runs, newest first."""
         return [run["run"] for run in self.json("history")["runs"]]
+
+
+def run(*words: str) -> Shown:
+    """The real main, as a shell would call it, without a terminal."""
+    before, out, err = sys.argv, io.StringIO(), io.StringIO()
+    sys.argv = ["opsfix", *words]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        sys.argv = before
+    return Shown(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def shell(monkeypatch: pytest.MonkeyPatch, state: Path, cloud: FakeCloud, *, databases: bool = False) -> Shell:

@@ -11,7 +11,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import opsfix.cli
 from opsfix import sqlfile
 from opsfix.config import SERVICE_FILES, SETTINGS, read_settings
 from opsfix.errors import ConfigError, ExitCode
@@ -28,7 +26,7 @@ from opsfix.plans import seal
 from opsfix.sqlfile import SqlFileError
 from tests.docs.documents import COMMANDS
 from tests.fakes.cloud import FakeCloud
-from tests.unit.commands import shell
+from tests.unit.commands import Shown, run, shell
 from tests.unit.driving import unchanged
 
 
@@ -47,28 +45,7 @@ ODD = st.sampled_from([
 ])  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command line ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-def run(*words: str) -> Ended:
-    """The real main, as a shell would call it, without a terminal."""
-    before, out, err = sys.argv, io.StringIO(), io.StringIO()
-    sys.argv = ["opsfix", *words]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            opsfix.cli.main()
-    finally:
-        sys.argv = before
-    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
-
-
-def assert_told(ended: Ended) -> None:
+def assert_told(ended: Shown) -> None:
     """An exit code of the table, never a defect's; what opsfix itself says of an error is one line each."""
     assert ended.code in set(ExitCode) - {ExitCode.BUG, ExitCode.INTERRUPTED}, ended
     assert "Traceback" not in ended.out + ended.err
@@ -121,7 +98,7 @@ def _away(cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_away")
-@fuzzed(300)
+@fuzzed(200)
 @given(words=command_lines())
 def test_arguments(cloud: FakeCloud, words: list[str]) -> None:
     with unchanged(cloud):
@@ -168,7 +145,7 @@ def broken(draw: st.DrawFn, texts: tuple[str, ...]) -> str:
 SQL = {path.name.removesuffix(".sql"): path.read_text() for path in sqlfile.directory().glob("*.sql")}
 
 
-@fuzzed(500)
+@fuzzed(250)
 @given(data=st.data())
 def test_sql_files(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(SQL)))
@@ -201,7 +178,7 @@ connection = x
 """
 
 
-@fuzzed(300)
+@fuzzed(200)
 @given(text=st.one_of(broken((TOML,)), st.text(max_size=80)), raw=st.binary(max_size=3))
 def test_configuration(cloud: FakeCloud, text: str, raw: bytes) -> None:
     path = Path("opsfix.toml")
@@ -245,7 +222,7 @@ def kept(cloud: FakeCloud, tmp_path: Path) -> Callable[[str, str], Path]:
     return put
 
 
-@fuzzed(60)
+@fuzzed(30)
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["run.json", "journal.jsonl", "report.json"])
 def test_journals(cloud: FakeCloud, kept: Callable[[str, str], Path], name: str, data: st.DataObject) -> None:
