@@ -111,7 +111,9 @@ class FakeDatabases:
             effects, refusal, changes = self._effects(name, params)
             if refusal:
                 raise DatabaseRefused(refusal)
-            record("sql-before", file=name, images=[])
+            where = {"file": name, "service": name.rsplit(".", 1)[-1], "cell": cell, "database": "fake"}
+            record("sql-before", images=[], statements=[], **where)
+            record("sql-after", images=[], **where)
             lost, self.lost = self.lost, None
             if lost != "before":
                 for change in changes:
@@ -119,7 +121,7 @@ class FakeDatabases:
                 self.committed.append(name)
             if lost:
                 raise DatabaseUnknown("the connection was lost while committing")
-            record("sql-committed", file=name)
+            record("sql-committed", **where)
         return Changed(effects)
 
     def _effects(self, name: str, params: Mapping[str, Any]) -> tuple[list[Effect], str | None, list[Change]]:
