@@ -17,7 +17,7 @@ from opsfix import sqlfile
 from opsfix.errors import UsageError
 from opsfix.releases import HEADS
 
-_TABLE = re.compile(r"\b(?:FROM|JOIN|UPDATE)\s+(\w+)")
+_TABLE = re.compile(r"\b(?:FROM|JOIN|UPDATE)\s+`?(\w+)")
 _ACCOUNT = re.compile(r"(?P<user>[^@'`\\\x00-\x1f]{1,80})(?:@(?P<host>[\w.:%/-]{1,255}))?\Z")
 
 

@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from opsfix.errors import CloudUnknown
+from opsfix.finders import UNSETTLED
 from opsfix.guards import Unread
-from opsfix.resources import Attachment, Mapping, Server, Volume
+from opsfix.resources import Mapping, Server, Volume
 from opsfix.scene import Scene
 from opsfix.subject import Look
 from opsfix.volumes import ATTACH_STATES, VolumeCase, Volumes, around, boots_from, facts_of, is_off, read_case, standing_of
@@ -48,7 +49,7 @@ class MappedVolumes(Volumes):
 
 def _healthy(case: VolumeCase) -> str:
     agreed = "cinder and nova agree on it"
-    if case.volume.status in ("available", "in-use"):
+    if case.volume.status not in UNSETTLED:
         return agreed
     return f"{agreed}; if it stays {case.volume.status}, see 'opsfix volume unstick'"
 
@@ -97,31 +98,31 @@ def _of_one(view: VolumeCase, scene: Scene) -> dict[str, Any]:
 
 def _twice(case: VolumeCase) -> tuple[list[Mapping], Mapping] | None:
     """The mappings of the first server that maps the volume more than once, and the one of them to go: without an
-    attachment that cinder calls attached, else without connection data, else the later one."""
+    attachment of cinder, else without connection data, else the later one."""
     for server_id in sorted({m.server_id for m in case.mappings}):
         rows = [m for m in case.mappings if m.server_id == server_id]
         if len(rows) > 1:
-            good = {a.id for a in _attached(case, server_id)}
+            good = _live_of(case, server_id)
             rows.sort(key=lambda m: (m.attachment_id not in good, not m.connected, m.id or 0, m.uuid or ""))
             return rows, rows[-1]
     return None
 
 
-def _attached(case: VolumeCase, server_id: str) -> list[Attachment]:
-    return [a for a in case.attachments if a.server_id == server_id and a.status == "attached"]
+def _live_of(case: VolumeCase, server_id: str) -> set[str | None]:
+    return {a.id for a in case.attachments if a.server_id == server_id}
 
 
 def _twice_facts(case: VolumeCase, twice: tuple[list[Mapping], Mapping] | None) -> dict[str, Any]:
-    """Which of a server's mappings stays: the one whose attachment cinder calls attached. ``duplicate.guest`` is 'absent'
+    """Which of a server's mappings stays: the one whose attachment cinder has. ``duplicate.guest`` is 'absent'
     where the guest cannot have a second disk through the other one."""
     if twice is None:
         return {"duplicate.server": None}
     rows, wrong = twice
     kept = rows[0]
-    good = {a.id for a in _attached(case, wrong.server_id)} & {m.attachment_id for m in rows}
+    good = _live_of(case, wrong.server_id) & {m.attachment_id for m in rows}
     return {
         "duplicate.server": wrong.server_id,
-        "duplicate.attached": len(good),
+        "duplicate.attachments": len(good),
         "duplicate.kept": kept.id,
         "duplicate.kept_attachment": kept.attachment_id,
         "duplicate.guest": _second_disk(kept, wrong, case.servers[wrong.server_id]),

@@ -10,7 +10,7 @@
 -- guard in sql: server.in_flight is False
 -- guard in sql: server.task_state is none
 -- guard in sql: duplicate.kept is not none
--- guard by api: duplicate.attached is 1
+-- guard by api: duplicate.attachments is 1
 -- guard by api: duplicate.guest is absent
 -- guard by api: server.answered is True
 -- rows: 1

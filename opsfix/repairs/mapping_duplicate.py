@@ -8,9 +8,9 @@ from opsfix.repairs.mapping_common import HELD_IN_SQL
 from opsfix.repairs.volume_common import ANSWERED, IDLE, NOT_ROOT, SETTLED
 
 ONE_ATTACHED = is_(
-    "duplicate.attached", 1,
-    "cinder calls {duplicate_attached} attachments of these mappings attached, so which of them is the true one is not"
-    " recorded: detach the volume from server {duplicate_server} and attach it again",
+    "duplicate.attachments", 1,
+    "cinder has {duplicate_attachments} attachments for these mappings, so which of them is the true one is not recorded:"
+    " detach the volume from server {duplicate_server} and attach it again",
 )
 SECOND_DISK = is_(
     "duplicate.guest", "absent",

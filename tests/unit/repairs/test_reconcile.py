@@ -255,6 +255,11 @@ class TestDuplicate:
         cloud.world.servers[server].live[1].attachment_id = cloud.add_attachment(volume, server)
         refused(cloud, volume, "mapping-duplicate", "2 attachments")
 
+    def test_a_second_attachment_on_its_way_is_refused(self, cloud: FakeCloud) -> None:
+        volume, server = twice(cloud, attachment=None)
+        cloud.world.servers[server].live[1].attachment_id = cloud.add_attachment(volume, server, "reserved", connected=False)
+        refused(cloud, volume, "mapping-duplicate", "2 attachments")
+
     def test_none_true_is_refused(self, cloud: FakeCloud) -> None:
         volume, server = unheld(cloud)
         cloud.add_mapping(server, volume)
