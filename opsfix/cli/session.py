@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import json
 import logging
 import sys
@@ -40,9 +41,16 @@ def cloud(ctx: click.Context, found: Settings) -> OpenStackCloud:
 
 
 class _Masked(logging.Formatter):
-    """Keeps passwords out of the log, whoever writes them there."""
+    """Keeps passwords out of the log, whoever writes them there, and tracebacks to those who asked for them."""
+
+    def __init__(self, *, tracebacks: bool):
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+        self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
+        if not self._tracebacks:
+            record = copy.copy(record)
+            record.exc_info = record.exc_text = record.stack_info = None
         return masked(super().format(record))
 
 
@@ -56,7 +64,9 @@ def _logging(given: dict[str, Any]) -> None:
             raise ConfigError(f"the log file {given['log_file']} cannot be written: {e.strerror}") from e
     elif not given["debug"]:
         level = max(level, logging.ERROR) if not given["verbose"] else level
-    handler.setFormatter(_Masked("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(_Masked(tracebacks=given["debug"]))
+    if not given["debug"]:  # it tells of connections that were lost, which opsfix tells itself
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     for name in ("keystoneauth", "cinderclient", "novaclient"):  # they log bodies, which hold connection data
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -60,6 +60,11 @@ class MariaDB:
         """End the helper's own connection; databases and other connections stay."""
         self._connection.close()
 
+    def reconnect(self) -> None:
+        """Log in again, to a server that was restarted."""
+        self.close()
+        self.__post_init__()
+
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of a database, password included."""
         return f"mysql+pymysql://{self.user}:{quote(self.password)}@{self.host}:{self.port}/{database}?charset=utf8mb4"

@@ -186,15 +186,15 @@ def test_who_writes_the_same_row_on_another_node_first_wins(
     if when == "commit":
         at_commit(databases, write)
     assert attempt(databases, scene.world.params, recorder) == told
-    assert set(seen) <= {1213}
-    assert len(seen) == 1 or when == "commit"  # at COMMIT the driver's error is no statement's
+    assert seen == [1213]
     assert recorder.names.count("sql-committed") == (told == "repaired")
     assert recorder.names[-3:] == DONE or told == "untouched"
     (scene.assert_repaired if told == "repaired" else scene.assert_untouched)(**columns)
 
 
 def test_of_two_runs_on_two_nodes_one_repairs(scene: Scene) -> None:
-    """Even without the lock: both commit at the same moment, one is certified, the other finds its guard broken."""
+    """Even without the lock: both commit at the same moment, one is certified; the other finds its guard broken or, where
+    the winner wrote the very same rows in the same second, those."""
     barrier, told = threading.Barrier(2), []
 
     def run(node: Node) -> None:
@@ -205,7 +205,8 @@ def test_of_two_runs_on_two_nodes_one_repairs(scene: Scene) -> None:
     threads = [in_background(functools.partial(run, node)) for node in scene.site.nodes[1:]]
     for thread in threads:
         thread.join()
-    assert sorted(told) == ["repaired", "untouched"]
+    assert "repaired" in told
+    assert "unknown" not in told
     scene.assert_repaired()
 
 
@@ -403,11 +404,12 @@ def test_a_rolling_restart_loses_nothing_and_doubles_nothing(site: Site) -> None
 
     with failing_over(site, 1, 2, 0) as balancer:
         run = in_background(functools.partial(repair, site.databases(balancer.port, world)))
-        for node in (site.nodes[2], site.nodes[1]):
+        for node in (site.nodes[2], site.nodes[1], site.nodes[0]):
             node.stop()
             node.start()
         over.set()
         run.join(60)
+    site.mariadb.reconnect()
     after = site.everywhere(world)
     assert after == changed(before, world.expected, after, since, world.utc())
     assert sorted(told) == sorted(ids)
