@@ -26,10 +26,13 @@ READS: dict[str, Fault] = {
     "null": other(b"null"), "no body": other(b""),
 }
 RESET = r"POST /block-storage/.*/volumes/[^/]+/action"
-#: Every read without which a volume cannot be judged.
+FEW = ("500", "cut in the middle", "another JSON")
+#: Every read without which a volume cannot be judged, and what befalls it.
 JUDGING = {
-    "the volume": r"GET /block-storage/.*/volumes/[0-9a-f-]{36}", "its attachments": r"GET /block-storage/.*/attachments",
-    "nova's services": r"GET /compute/.*/os-services", "cinder's services": r"GET /block-storage/.*/os-services",
+    "the volume": (r"GET /block-storage/.*/volumes/[0-9a-f-]{36}", tuple(READS)),
+    "its attachments": (r"GET /block-storage/.*/attachments", FEW),
+    "nova's services": (r"GET /compute/.*/os-services", FEW),
+    "cinder's services": (r"GET /block-storage/.*/os-services", FEW),
 }
 
 
@@ -86,7 +89,7 @@ def test_a_change_that_went_wrong_is_told_as_it_is(cloud: Lab, proxy: Proxy, nam
     outcome = _right(cloud, _run(cloud, proxy, volume_id, Rule(RESET, fault)), volume_id)
 
     assert any(re.search(RESET, line) for line in proxy.seen), "the proxy was not asked"
-    if has_acted or name in ("401 once", "429"):
+    if has_acted or name == "401 once":
         assert outcome == "repaired"
     if outcome != "repaired":
         assert _right(cloud, _run(cloud, proxy, volume_id), volume_id) == "repaired"
@@ -94,11 +97,12 @@ def test_a_change_that_went_wrong_is_told_as_it_is(cloud: Lab, proxy: Proxy, nam
 
 @pytest.mark.parametrize("read", JUDGING)
 def test_what_cannot_be_read_is_never_repaired_on_a_guess(cloud: Lab, proxy: Proxy, read: str) -> None:
+    pattern, faults = JUDGING[read]
     volume_id = _stuck(cloud)
-    for name, fault in READS.items():
-        ran = _run(cloud, proxy, volume_id, Rule(JUDGING[read], fault, times=None))
+    for name in faults:
+        ran = _run(cloud, proxy, volume_id, Rule(pattern, READS[name], times=None))
         outcome = _right(cloud, ran, volume_id)
-        assert any(re.search(JUDGING[read], line) for line in proxy.seen), "the proxy was not asked"
+        assert any(re.search(pattern, line) for line in proxy.seen), "the proxy was not asked"
         assert outcome in ("stopped", "unknown"), (name, ran)
         assert not any(re.search(RESET, line) for line in proxy.seen), name
     assert _right(cloud, _run(cloud, proxy, volume_id), volume_id) == "repaired"
