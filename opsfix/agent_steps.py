@@ -59,5 +59,5 @@ class RemoveVolumeService(Step):
 def as_dead(cloud: Cloud, facts: Facts) -> None:
     """Refuse when it has reported since it was judged: what follows asks no service for leave."""
     rows = [r for r in read_rows(cloud, facts["agent.service"]) if r.id == facts["agent.id"]]
-    if any(r.state != "down" for r in rows) or not {(r.state, r.heartbeat) for r in rows} <= set(facts["agent.heartbeat"]):
+    if not {(r.state, r.heartbeat) for r in rows} <= set(facts["agent.heartbeat"]):
         raise CloudRefused(0, f"{facts['agent.binary']} on {facts['agent.host']} reports again: it is alive")

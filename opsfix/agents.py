@@ -11,6 +11,7 @@ from typing import Any
 
 from opsfix.agent_facts import agent_facts
 from opsfix.agent_rows import Row, read_rows
+from opsfix.compute_case import latest, utc
 from opsfix.computes import LEFT, Computes, volume_service_facts
 from opsfix.resources import Agent
 from opsfix.scene import Scene
@@ -105,7 +106,7 @@ class Agents:
     def _facts(self, scene: Scene, known: _First, rows: Sequence[Row]) -> dict[str, Any]:
         row = next((r for r in rows if r.state == "up"), rows[0])
         stored = _stored(scene, row)
-        seen = _shown(rows)
+        seen = _last(rows, stored)
         fenced = bool({row.host, row.machine} & scene.fenced)
         return {
             "agent.id": row.id,
@@ -141,6 +142,11 @@ class Agents:
 def _shown(rows: Iterable[Row]) -> datetime | None:
     """The newest heartbeat that an API shows."""
     return max((r.heartbeat for r in rows if r.heartbeat), default=None)
+
+
+def _last(rows: Sequence[Row], stored: Sequence[Mapping[str, Any]] | None) -> datetime | None:
+    """The last sign of life: by the database where it has the service, for cinder's API takes a disabling for one."""
+    return latest(utc(r["updated_at"]) for r in stored) if stored else _shown(rows)
 
 
 def _called(row: Row) -> str:

@@ -99,7 +99,7 @@ class DrainedServers:
     def _way(self, server: Server, moving: Sequence[Migration], state: str) -> str:
         """How it can leave, as it is now."""
         if server.host != self.host:
-            return _way_on([m for m in moving if m.source == self.host], state)
+            return _way_on(server, [m for m in moving if m.source == self.host], state)
         if moving:
             lasts = moving[0].status != "finished" and (state == "up" or moving[0].type == "evacuation")
             return WAIT if lasts else NEVER
@@ -116,10 +116,11 @@ class DrainedServers:
         return {"server.id": subject_id, "server.idle": True, "server.way": MOVED, "server.away": True}
 
 
-def _way_on(moving: Sequence[Migration], state: str) -> str:
-    """The same for one that nova has elsewhere: until its move is over, the old host has its disk and its resources."""
+def _way_on(server: Server, moving: Sequence[Migration], state: str) -> str:
+    """The same for one that nova has elsewhere: until its move is over, the old host has its disk and its resources. One
+    that was on the host, and is in error now, did not go well."""
     if not moving:
-        return MOVED
+        return MOVED if server.vm_state != "error" else NEVER
     if moving[0].status != "finished":
         return WAIT
     # what an administrator began may be confirmed here; a resize is its owner's, and a dead host confirms nothing

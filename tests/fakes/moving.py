@@ -17,7 +17,8 @@ TASKS = {"live": "migrating", "cold": "resize_prep", "evacuate": "rebuilding", "
 @dataclass
 class MovingCloud:
     """ports.Cloud with its hosts and moves, which are this same object. ``stuck`` moves never end, ``fails`` leaves the
-    servers where they are; ``before`` hears of each call."""
+    servers where they are; a server's move is ``later`` over than its task by so many looks at its records; ``before``
+    hears of each call."""
 
     services: list[Service] = field(default_factory=lambda: [
         Service("nova-compute", host, "up", uuid=f"service of {host}", updated_at=datetime.now(UTC)) for host in (FROM, TO)
@@ -26,6 +27,7 @@ class MovingCloud:
     records: list[Migration] = field(default_factory=list)
     pending: dict[str, Callable[[], None]] = field(default_factory=dict)
     sent: list[tuple[Any, ...]] = field(default_factory=list)
+    later: dict[str, int] = field(default_factory=dict)
     stuck: bool = False
     fails: str | None = None
     refuses: CloudRefused | None = None
@@ -72,7 +74,11 @@ class MovingCloud:
         return iter([s for s in self.guests.values() if host in (None, s.host) and name in (None, s.name)])
 
     def migrations(self, of: str) -> list[Migration]:
-        return [m for m in self.records if of in (m.server_id, m.source, m.dest)]
+        found = [m for m in self.records if of in (m.server_id, m.source, m.dest)]
+        if self.later.get(of) and self.guests[of].task_state is None and found:
+            self.later[of] -= 1
+            return [replace(m, status="post-migrating") for m in found]
+        return found
 
     def words(self, server_id: str) -> str:
         return self.fails or "" if server_id in self.guests else ""

@@ -269,6 +269,27 @@ def test_a_backend_that_owns_volumes_is_refused_with_the_commands(cloud: HostClo
     )
 
 
+def test_a_backend_that_gets_a_volume_at_last_stays(cloud: HostCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cinder-manage itself asks for no volumes."""
+    cloud.installed = {"cinder"}
+    as_dead = agent_steps.as_dead
+    monkeypatch.setattr(agent_steps, "as_dead", lambda *given: (cloud.owned.update({STORE: 1}), as_dead(*given)))
+    assert one(cloud, STORE).outcome is not Outcome.REPAIRED
+    assert [what[0] for what in cloud.sent] == ["disable_volume_service"]
+
+
+def test_that_a_service_was_disabled_is_no_sign_of_life(cloud: HostCloud) -> None:
+    """Though the time that cinder's API shows moves with it."""
+    cloud.installed = {"cinder"}
+
+    def disabled(what: str) -> None:
+        if what == "disable_volume_service":
+            cloud.volume_rows[1] = replace(cloud.volume_rows[1], updated_at=NOW)
+
+    cloud.before = disabled
+    assert one(cloud, "cinder-backup/store").outcome is Outcome.REPAIRED
+
+
 # cinder, by its command or by SQL
 
 
@@ -287,6 +308,18 @@ def test_without_cinder_manage_the_sql_is_shown_then_committed(cloud: HostCloud)
     assert item.outcome is Outcome.REPAIRED, item.reason
     [(file, params, _)] = rows.committed
     assert (file, params["service_id"], params["service_host"]) == ("compute_volume_service_left.cinder", 3, "store")
+
+
+def test_a_service_that_was_just_disabled_is_as_old_as_its_last_report(cloud: HostCloud) -> None:
+    """cinder's API shows the time of the disabling as that of its last change."""
+    cloud.volume_rows[1] = replace(cloud.volume_rows[1], status="disabled", updated_at=NOW)
+    rows = HostRows({"read_host_services.cinder": [_volume_row()]})
+    rows.done["compute_volume_service_left.cinder"] = lambda _: cloud.volume_rows.pop(1)
+    assert one(cloud, "cinder-backup/store", rows=rows, mode=Mode.COMMIT).outcome is Outcome.REPAIRED
+    rows.rows["read_host_services.cinder"] = [_volume_row(updated_at=NOW.replace(tzinfo=None))]
+    cloud.volume_rows.insert(1, Service("cinder-backup", "store", "down", updated_at=NOW))
+    refused_as_young = one(cloud, "cinder-backup/store", rows=rows, mode=Mode.COMMIT)
+    assert "less than --older-than ago" in refused_as_young.reason
 
 
 def test_without_either_it_says_what_it_needs(cloud: HostCloud) -> None:

@@ -227,6 +227,27 @@ def test_without_words_its_migration_tells(cloud: MovingCloud) -> None:
     assert "its live-migration to gpu-2 ended as error" in item_of(drain(cloud), "vm").reason
 
 
+def test_a_move_is_over_when_its_record_is(cloud: MovingCloud) -> None:
+    """The task may end before the record does."""
+    cloud.add("vm")
+
+    def task_ends(what: str) -> None:
+        if what == "live":
+            cloud.later["vm"] = 2
+
+    cloud.before = task_ends
+    assert outcomes(drain(cloud))["vm"] is Outcome.REPAIRED
+    assert cloud.later["vm"] == 0
+
+
+def test_one_that_ends_in_error_elsewhere_did_not_go_well(cloud: MovingCloud) -> None:
+    cloud.state(FROM, "down")
+    cloud.add("vm")
+    cloud.before = lambda what: cloud.set("vm", vm_state="error") if what == "evacuate" else None
+    item = item_of(drain(cloud, fenced=True), "vm")
+    assert (item.outcome, f"it is error on {TO}" in item.reason) == (Outcome.FAILED, True), item.reason
+
+
 def test_a_call_that_nova_refuses_is_told(cloud: MovingCloud) -> None:
     cloud.add("vm")
     cloud.refuses = CloudRefused(409, "the instance is locked")
