@@ -115,7 +115,7 @@ class Node:
         """A connection of the kind."""
         return pymysql.connect(
             unix_socket=str(self.socket), user=getpass.getuser(), database=database, charset="utf8mb4", autocommit=True,
-            cursorclass=DictCursor,
+            cursorclass=DictCursor, ssl_disabled=True,  # else each reads the system's certificates
         )
 
     def mariadb(self) -> MariaDB:
