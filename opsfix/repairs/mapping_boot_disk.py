@@ -11,7 +11,6 @@ REPAIR = Repair(
     when=(is_("volume.mapping_dangling", True), is_("dangling.root", True)),
     only_if=(is_(
         "dangling.root", False,
-        "it is the boot disk of server {server_id}, which is never cut: stop the server (no reboot) and run"
-        " 'nova-manage volume_attachment refresh {server_id} {volume_id} CONNECTOR'",
+        "it is the boot disk of server {server_id}, which is never cut: stop the server (no reboot) and run {mapping_keep}",
     ),),
 )

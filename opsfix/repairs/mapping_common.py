@@ -7,8 +7,8 @@ from opsfix.repairs.volume_common import NOT_ROOT, SETTLED
 
 ASKED = is_(
     "detach.asked", True,
-    "the guest of server {server_id} may use the disk: to keep it, stop the server and run"
-    " 'nova-manage volume_attachment refresh {server_id} {volume_id} CONNECTOR'; to take it from the guest, repeat with --detach",
+    "the guest of server {server_id} may use the disk: to keep it, stop the server and run {mapping_keep}; to take it from the"
+    " guest, repeat with --detach",
 )
 DETACHABLE = is_("server.detach", "possible", "nova cannot detach it: {server_detach}")
 GUEST = is_(

@@ -106,7 +106,8 @@ class TestUnheld:
 
     def test_a_guest_keeps_its_disk_unless_asked(self, cloud: FakeCloud) -> None:
         volume, guest = unheld(cloud)
-        item = refused(cloud, volume, "mapping-unheld", "--detach", f"nova-manage volume_attachment refresh {guest} {volume}")
+        free, refresh = f"volume set --state available --detached {volume}", f"nova-manage volume_attachment refresh {guest} {volume}"
+        item = refused(cloud, volume, "mapping-unheld", "--detach", f"'openstack {free}' and at once '{refresh} CONNECTOR'")
         assert f"{REBOOT} {guest}" in item.reason
 
     def test_a_refused_detach_leaves_it_in_use(self, cloud: FakeCloud) -> None:
@@ -294,7 +295,7 @@ class TestMisdirected:
 
     def test_a_guest_keeps_its_disk_unless_asked(self, cloud: FakeCloud) -> None:
         volume, server = misdirected(cloud)
-        item = refused(cloud, volume, "mapping-misdirected", "--detach", "volume_attachment refresh")
+        item = refused(cloud, volume, "mapping-misdirected", "--detach", "stop the server and run 'nova-manage volume_attachment refresh")
         assert f"{REBOOT} {server}" in item.reason
 
     def test_another_servers_attachment_is_refused(self, cloud: FakeCloud) -> None:
