@@ -92,8 +92,8 @@ class Journal:
         self._lock, self._disk = threading.Lock(), threading.Lock()
         self._written = self._synced = 0
         try:
-            _private(root)
-            _private(root / "runs")
+            private(root)
+            private(root / "runs")
             self.path.mkdir(mode=0o700)
             _sync(root)
             _sync(root / "runs")
@@ -172,7 +172,7 @@ def _write(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data):]
 
 
-def _private(path: Path) -> None:
+def private(path: Path) -> None:
     """Make the directory, or take one that is there: who else may write to it could forge what undo puts back."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.stat()
@@ -194,7 +194,7 @@ def host_lock(root: Path, cloud: str) -> Iterator[None]:
     """Keep other runs of this host off the same cloud; raises LockedError when one is at work."""
     path = root / f"lock-{hashlib.sha256(_utf8(cloud)).hexdigest()[:12]}"
     try:
-        _private(root)
+        private(root)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as e:
         raise ConfigError(f"the lock {path} cannot be made ({e.strerror}): name another place with --state-dir") from e

@@ -18,6 +18,7 @@ from opsfix.backup.programs import is_of_mariadb, program
 from opsfix.backup.store import Backup
 from opsfix.errors import BackupError, ConfigError, OpsfixError, UsageError
 from opsfix.gateways.servers import Account, Place, Server, with_options
+from opsfix.journal import private
 
 #: A service whose heartbeat is younger is up, in seconds; nova, cinder and neutron themselves say 60 to 75.
 FRESH = 90
@@ -211,7 +212,8 @@ class Record:
     def note(self, restore: Restore, state: str) -> None:
         """Keep it on the disk before anything is changed."""
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private(self._path.parent.parent)
+            private(self._path.parent)
             part = self._path.with_suffix(".part")
             with self._writing:
                 with part.open("w", encoding="utf-8") as file:

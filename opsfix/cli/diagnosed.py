@@ -100,7 +100,7 @@ def _compare(path: Path, cloud: str, found: Diagnosis) -> None:
     found.rows = diagnosis.new(found.rows, [entry[1:] for entry in before])
     kept[cloud] = {"started": found.started.isoformat(), "findings": now}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        journals.private(path.parent)
         textfile.replace(path, json.dumps(kept), 0o600)
     except OSError as e:
         raise JournalError(f"{path} cannot be written: {e.strerror}") from None
