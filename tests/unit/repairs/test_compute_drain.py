@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import Any
 
+import click
 import pytest
 
-from opsfix.cli.draining import _drained
+from opsfix.cli.draining import _agreed, _drained
+from opsfix.cli.repairing import Options
 from opsfix.drains import DOWN, HINTS, UP, DrainedServers, to_move
 from opsfix.engine.run import Run
 from opsfix.errors import CloudRefused, CloudUnknown
@@ -276,3 +279,29 @@ def test_a_listing_with_a_cell_down_is_no_listing(cloud: MovingCloud) -> None:
     cloud.state(TO, "unknown")
     with pytest.raises(CloudUnknown):
         to_move(Scene(cloud), FROM)  # type: ignore[arg-type]
+
+
+# the question
+
+
+@pytest.mark.parametrize(("terminal", "fenced", "yes", "asked"), [
+    (True, True, False, True), (False, True, False, False), (True, False, False, False), (True, True, True, False),
+])
+def test_a_terminal_is_asked_before_servers_are_made_anew(
+    cloud: MovingCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    terminal: bool, fenced: bool, yes: bool, asked: bool,
+) -> None:
+    answers: list[str] = []
+    monkeypatch.setattr(sys, "stdin", type("In", (), {"isatty": lambda _: terminal})())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(click, "confirm", lambda text, **_: bool(answers.append(text)))
+    cloud.add("vm", image_id="image")
+    if fenced:
+        cloud.state(FROM, "down")
+    options = Options(
+        dry_run=False, commit=False, older_than=timedelta(0), fenced=(), limit=0, workers=None, yes=yes, output="table",
+    )
+    scene = Scene(cloud, fenced=frozenset({FROM} if fenced else ()), deadline=0.3)  # type: ignore[arg-type]
+    assert _agreed(scene, FROM, options) is not asked
+    assert (len(answers), "evacuate server vm" in capsys.readouterr().err) == (int(asked), asked)
+    assert cloud.sent == []
