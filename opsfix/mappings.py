@@ -78,19 +78,24 @@ def mapping_facts(case: VolumeCase, scene: Scene) -> dict[str, Any]:
         "volume.gone": case.volume.status == "deleted",
         "volume.elsewhere": bool(dangling) and held and not twice and case.volume.status in ATTACH_STATES,
         "dangling.root": any(m.root for m in dangling),
-        "mapping.keep": _keep(facts),
         "server.guest": _guest(wrong or (case.mappings[0] if len(case.mappings) == 1 else None), case, scene),
     }
     facts |= _own_facts(case, scene, facts) | _twice_facts(case, twice)
+    facts["mapping.keep"] = _keep(facts)
     facts["volume.sides_agree"] = _agree(facts, twice=bool(twice))
     return facts | {"danger": _danger(case, scene, dangling)}
 
 
 def _keep(facts: dict[str, Any]) -> str:
     """The calls that leave the disk in a stopped server's guest and make cinder's side anew: nova first makes a second
-    attachment, which cinder allows for an available volume, or beside another one of the same server."""
+    attachment, which cinder allows for a volume that is available, and connects it, which it allows beside no other one."""
     volume_id, server_id = facts["volume.id"], facts.get("server.id")
     refresh = f"'nova-manage volume_attachment refresh {server_id} {volume_id} CONNECTOR'"
+    first = " and ".join(
+        f"'openstack --os-volume-api-version 3.27 volume attachment delete {a}'" for a in facts["attachments.own_ids"]
+    )
+    if first:
+        return f"{first} and at once {refresh}"
     if facts["attachments.live"] or facts["volume.status"] == "available":
         return refresh
     return f"'openstack volume set --state available --detached {volume_id}' and at once {refresh}"

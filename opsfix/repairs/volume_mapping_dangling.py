@@ -39,7 +39,7 @@ REPAIRS = (
             is_(
                 "volume.status", "available",
                 "server {server_id} still maps it, cinder has no attachment and calls it {volume_status}, so nova cannot detach it:"
-                " stop the server and make a new attachment with 'nova-manage volume_attachment refresh'",
+                " see 'opsfix volume reconcile {volume_id}', which detaches it, or keeps it with 'nova-manage volume_attachment refresh'",
             ),
         ),
         api=(HoldVolume(), DetachThroughNova(), ReleaseVolume()),

@@ -295,7 +295,9 @@ class TestMisdirected:
 
     def test_a_guest_keeps_its_disk_unless_asked(self, cloud: FakeCloud) -> None:
         volume, server = misdirected(cloud)
-        item = refused(cloud, volume, "mapping-misdirected", "--detach", "stop the server and run 'nova-manage volume_attachment refresh")
+        [other] = cloud.world.volumes[volume].live
+        words = f"volume attachment delete {other.id}' and at once 'nova-manage volume_attachment refresh {server} {volume}"
+        item = refused(cloud, volume, "mapping-misdirected", "--detach", words)
         assert f"{REBOOT} {server}" in item.reason
 
     def test_another_servers_attachment_is_refused(self, cloud: FakeCloud) -> None:
