@@ -18,6 +18,7 @@ SEVERITY = (
     ("compute-host-dead", "critical"),
     ("agent-*", "critical"),
     ("backup-*", "critical"),
+    ("database-deleted-rows", "info"),
     ("database-*", "critical"),
     ("volume-mapping-dangling", "critical"),
     ("mapping-*", "critical"),

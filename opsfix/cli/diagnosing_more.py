@@ -13,6 +13,8 @@ from opsfix.cli.repairing import Command
 if TYPE_CHECKING:
     from opsfix.cli.diagnosing import Ground
 
+#: What a database server has counted since it was started: worth knowing, and nothing that is broken now.
+COUNTED = ("aborted connects", "galera held up")
 #: In these an image is on its way, or was left there; of the others, glance is done.
 UNFINISHED = ("queued", "saving", "uploading", "importing", "killed", "pending_delete")
 
@@ -156,7 +158,7 @@ def databases(ground: Ground) -> Audited:
     for seen in _seen(ground, backups_only=False):
         if seen.value == "unreachable":
             found.unchecked.append({"type": "database", "id": seen.what, "reason": str(seen.look)})
-        elif seen.value == "not readable":
+        elif seen.value == "not readable" or (seen.look and seen.what in COUNTED):
             ground.notes.append(f"{seen.what} of {seen.server}: {seen.look}")
         elif seen.look:
             found.findings.append(_row(
