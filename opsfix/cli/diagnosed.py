@@ -66,24 +66,26 @@ def watched(ctx: click.Context, asked: Asked, pause: timedelta) -> int:
 
 def _look(ground: Ground, wanted: list[Check], asked: Asked) -> int:
     found = diagnose(ground, wanted)
+    figures = diagnosis.metrics(found, {check.name: check.knows() for check in wanted})
+    path = journals.state_dir(ground.settings["state_dir"]) / KEPT
+    kept = _compared(path, ground.scene.cloud.identity, found) if asked.since_last else None
+    session.write(_shown(found, asked.output))  # whatever becomes of the files
     if asked.metrics:
-        _figures(Path(asked.metrics), found, wanted)
-    if asked.since_last:
-        _compare(journals.state_dir(ground.settings["state_dir"]) / KEPT, ground.scene.cloud.identity, found)
-    session.write(_shown(found, asked.output))
+        _figures(Path(asked.metrics), figures)
+    if kept is not None:
+        _keep(path, kept)
     return int(found.exit_code)
 
 
-def _figures(path: Path, found: Diagnosis, wanted: list[Check]) -> None:
-    known = {check.name: check.knows() for check in wanted}
+def _figures(path: Path, text: str) -> None:
     try:
-        textfile.replace(path, diagnosis.metrics(found, known))
+        textfile.replace(path, text)
     except OSError as e:
         raise UsageError(f"the metrics file {path} cannot be written: {e.strerror}") from None
 
 
-def _compare(path: Path, cloud: str, found: Diagnosis) -> None:
-    """Leave what the last run had already, and keep what this one has. What a check could not look at stays as it was."""
+def _compared(path: Path, cloud: str, found: Diagnosis) -> dict[str, Any]:
+    """Take away what the last run had already; returns what is to be kept. What a check could not look at stays as it was."""
     try:
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -98,7 +100,10 @@ def _compare(path: Path, cloud: str, found: Diagnosis) -> None:
     now += [entry for entry in before if entry[0] not in looked and entry not in now]
     found.since = last.get("started")
     found.rows = diagnosis.new(found.rows, [entry[1:] for entry in before])
-    kept[cloud] = {"started": found.started.isoformat(), "findings": now}
+    return kept | {cloud: {"started": found.started.isoformat(), "findings": now}}
+
+
+def _keep(path: Path, kept: dict[str, Any]) -> None:
     try:
         journals.private(path.parent)
         textfile.replace(path, json.dumps(kept), 0o600)
@@ -117,7 +122,8 @@ def _shown(found: Diagnosis, form: str) -> str:
     ]
     if form != "table":
         return flat(rows, COLUMNS, form)
-    text = table(rows, COLUMNS) if rows else f"Nothing {'new ' if found.since else ''}is broken.\n"
+    nothing = f"Nothing {'new ' if found.since else ''}is broken{', as far as could be seen' if found.unchecked else ''}.\n"
+    text = table(rows, COLUMNS) if rows else nothing
     text += "".join(
         f"not checked: {printable(u['check'])}{printable(' ' + str(u['id'])) if u['id'] else ''}: {printable(u['reason'])}\n"
         for u in told["unchecked"]

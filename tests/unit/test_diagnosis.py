@@ -99,29 +99,33 @@ def test_what_is_no_time_is_none() -> None:
 # since the last time
 
 
+def compare(path: Path, cloud: str, seen: Diagnosis) -> None:
+    diagnosed._keep(path, diagnosed._compared(path, cloud, seen))
+
+
 def test_only_what_is_new_is_told(tmp_path: Path) -> None:
     path = tmp_path / "state" / "doctor.json"
     first, same, more, other = (found(row("volume-creating", "a")) for _ in range(4))
-    diagnosed._compare(path, "cloud", first)
+    compare(path, "cloud", first)
     assert ([r["id"] for r in first.rows], first.since) == (["a"], None)
-    diagnosed._compare(path, "cloud", same)
+    compare(path, "cloud", same)
     assert (same.rows, same.since) == ([], NOW.isoformat())
     more.rows.append(row("volume-creating", "b"))
-    diagnosed._compare(path, "cloud", more)
+    compare(path, "cloud", more)
     assert [r["id"] for r in more.rows] == ["b"]
-    diagnosed._compare(path, "another cloud", other)
+    compare(path, "another cloud", other)
     assert [r["id"] for r in other.rows] == ["a"]
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_what_could_not_be_looked_at_is_not_new_the_next_time(tmp_path: Path) -> None:
     path = tmp_path / "doctor.json"
-    diagnosed._compare(path, "cloud", found(row("volume-creating", "a")))
+    compare(path, "cloud", found(row("volume-creating", "a")))
     blind = found()
     blind.unchecked.append({"check": "volumes", "id": None, "reason": "down"})
-    diagnosed._compare(path, "cloud", blind)
+    compare(path, "cloud", blind)
     again = found(row("volume-creating", "a"))
-    diagnosed._compare(path, "cloud", again)
+    compare(path, "cloud", again)
     assert again.rows == []
 
 
@@ -129,7 +133,7 @@ def test_a_broken_memory_tells_everything(tmp_path: Path) -> None:
     path = tmp_path / "doctor.json"
     path.write_text("{")
     seen = found(row("volume-creating", "a"))
-    diagnosed._compare(path, "cloud", seen)
+    compare(path, "cloud", seen)
     assert len(seen.rows) == 1
     assert json.loads(path.read_text())["cloud"]["findings"] == [["volumes", "volume-creating", "a"]]
 
