@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
-    def do_GET(self) -> None:  # noqa: N802  the name is given
+    def do_GET(self) -> None:
         """Any method."""
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
