@@ -327,6 +327,23 @@ def _(side: Side) -> object:
     return before, told, *between, answer(lambda: side.cloud.delete_attachment(held)), state(side, volume)
 
 
+@case(
+    "call a dangling volume attached, then detach it through nova",
+    (400, "in-use -", "ok", "detaching -", False),
+)
+def _(side: Side) -> object:
+    volume, server = side.volume(), side.server()
+    side.attach(volume, server)
+    side.reset(volume, "available", "detached")
+    refused = answer(lambda: side.cloud.detach_volume(server, volume))
+    side.reset(volume, "detaching", "attached")
+    side.cloud.roll_detaching(volume)
+    before = state(side, volume)
+    told = answer(lambda: side.cloud.detach_volume(server, volume))
+    until(lambda: not _mapped(side, volume, server))
+    return refused, before, told, state(side, volume), _mapped(side, volume, server)
+
+
 @case("the server is gone, and nova cleaned up", "available -")
 def _(side: Side) -> object:
     volume, server = side.volume(), side.server()
