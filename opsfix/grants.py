@@ -31,10 +31,11 @@ class Scope(StrEnum):
 
 @dataclass
 class Rights:
-    """What may be done with one table; it may be read in any case."""
+    """What may be done with one table; it may be read in any case. ``columns`` may be changed, ``made`` given to new rows."""
 
     columns: set[str] = field(default_factory=set)
     delete: bool = False
+    made: set[str] = field(default_factory=set)
 
 
 @cache
@@ -47,6 +48,8 @@ def rights(service: str) -> dict[str, Rights]:
             found.setdefault(table, Rights())
         if statement.table and statement.text.startswith("DELETE "):
             found[statement.table].delete = True
+        elif statement.table and statement.columns:
+            found.setdefault(statement.table, Rights()).made |= set(statement.columns)
         elif statement.table:
             found[statement.table].columns |= set(_set_columns(statement.text))
     if found and service in HEADS:
@@ -83,8 +86,13 @@ def _words(wanted: Rights, scope: Scope) -> Iterator[str]:
         return
     if wanted.columns:
         yield "UPDATE" if scope is Scope.UNDO else f"UPDATE ({', '.join(map(_name, sorted(wanted.columns)))})"
+    if scope is Scope.UNDO:
+        yield from ("DELETE", "INSERT") if wanted.delete or wanted.made else ()
+        return
     if wanted.delete:
-        yield from ("DELETE", "INSERT") if scope is Scope.UNDO else ("DELETE",)
+        yield "DELETE"
+    if wanted.made:
+        yield f"INSERT ({', '.join(map(_name, sorted(wanted.made)))})"
 
 
 def _quoted(account: str) -> str:

@@ -2,9 +2,11 @@
 
 A file is a header of ``-- key: value`` lines, an empty line, then statements, each after a ``-- rows: N`` line (``1``,
 ``0..1``, ``0..n``, ``1..n``; with ``, where the table exists`` for a table that not every release has). A fallback's statements
-are ``SELECT ... FOR UPDATE`` (a lock), ``UPDATE`` with ``SET`` and ``WHERE`` each at the start of a line, or
+are ``SELECT ... FOR UPDATE`` (a lock), ``UPDATE`` with ``SET`` and ``WHERE`` each at the start of a line,
 ``DELETE FROM`` with ``WHERE`` at the start of a line: so the rows that it is about to change can be selected by the
-statement's own WHERE, which must hold on the rows as they are before the run.
+statement's own WHERE, which must hold on the rows as they are before the run; or ``INSERT INTO table (columns)`` with
+``SELECT`` and ``WHERE`` at the start of a line: so what it is about to make can be selected. A unique key of the table
+must lie in those columns, which tells the new row from all others.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ from opsfix.errors import OpsfixError
 _STATEMENT = re.compile(
     r"\A(?:(?P<lock>SELECT\s.+\sFOR UPDATE)"
     r"|UPDATE (?P<updated>\w+)\nSET .+?\n(?P<update_where>WHERE .+)"
-    r"|DELETE FROM (?P<deleted>\w+)\n(?P<delete_where>WHERE .+))\Z",
+    r"|DELETE FROM (?P<deleted>\w+)\n(?P<delete_where>WHERE .+)"
+    r"|INSERT INTO (?P<made>\w+) \((?P<columns>\w+(?:, \w+)*)\)\nSELECT .+?\n(?P<insert_where>WHERE .+))\Z",
     re.DOTALL,
 )
 _ROWS = re.compile(r"\A(\d+)(?:\.\.(\d+|n))?(, where the table exists)?\Z")
 _NEVER = re.compile(
-    r"\b(FOREIGN_KEY_CHECKS|SQL_LOG_BIN|WSREP_ON|LOCK TABLES|CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|INSERT|REPLACE)\b",
+    r"\b(FOREIGN_KEY_CHECKS|SQL_LOG_BIN|WSREP_ON|LOCK TABLES|CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|INSERT|REPLACE|ON DUPLICATE)\b",
     re.IGNORECASE,
 )
 _COMMENTS = ("--", "#", "/*")
@@ -57,13 +60,14 @@ class Rows:
 @dataclass(frozen=True)
 class Statement:
     """One statement. ``table`` and ``where`` are None for a lock and for a read; ``optional``: without its table it
-    has nothing to do."""
+    has nothing to do. ``columns`` are those of the rows that it makes; none for one that changes what is there."""
 
     text: str
     rows: Rows
     table: str | None = None
     where: str | None = None
     optional: bool = False
+    columns: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -72,7 +76,9 @@ class Statement:
 
     @property
     def image(self) -> str:
-        """The query for the rows that it is about to change, whole."""
+        """The query for the rows that it is about to change, whole; or for those that it is about to make."""
+        if self.columns:
+            return self.text.split("\n", 1)[1]
         return f"SELECT {self.table}.* FROM {self.table}\n{self.where}"
 
 
@@ -168,7 +174,7 @@ def _statements(name: str, body: str, reads: bool) -> list[Statement]:
 
 def _statement(name: str, text: str, rows: Rows, reads: bool) -> Statement:
     literals, bare = re.findall(r"'([^']*)'", text), re.sub(r"'[^']*'", "''", text)
-    if _NEVER.search(bare) or any(c in bare for c in _COMMENTS) or any(":" in word for word in literals):
+    if _NEVER.search(bare.removeprefix("INSERT INTO ")) or any(c in bare for c in _COMMENTS) or any(":" in word for word in literals):
         raise SqlFileError(f"sql/{name}.sql: a statement holds what none may: {text[:60]!r}")
     if reads:
         if not text.startswith("SELECT ") or "FOR UPDATE" in text:
@@ -176,8 +182,10 @@ def _statement(name: str, text: str, rows: Rows, reads: bool) -> Statement:
         return Statement(text, rows)
     m = _STATEMENT.match(text)
     if not m:
-        raise SqlFileError(f"sql/{name}.sql: neither a lock, an UPDATE nor a DELETE of the known form: {text[:60]!r}")
-    return Statement(text, rows, m["updated"] or m["deleted"], m["update_where"] or m["delete_where"])
+        raise SqlFileError(f"sql/{name}.sql: neither a lock, an UPDATE, a DELETE nor an INSERT of the known form: {text[:60]!r}")
+    columns = tuple(m["columns"].split(", ")) if m["columns"] else ()
+    where = m["update_where"] or m["delete_where"] or m["insert_where"]
+    return Statement(text, rows, m["updated"] or m["deleted"] or m["made"], where, columns=columns)
 
 
 def _check(name: str, keys: dict[str, list[str]], statements: tuple[Statement, ...], reads: bool) -> None:

@@ -102,14 +102,15 @@ def drain(ctx: click.Context, /, host: str, patience: timedelta, **given: Any) -
 Examples:
   opsfix compute discover --dry-run     which hosts nova has and sends no server to
   opsfix compute discover               map them, each into the cell whose database has it
+  opsfix compute discover --commit      by SQL, where there is no nova-manage on this host
   opsfix compute discover gpu-07        see to one""")
 @click.argument("hosts", metavar="[HOST]...", nargs=-1)
 @options.discovering
 @click.pass_context
 def discover(ctx: click.Context, /, hosts: tuple[str, ...], **given: Any) -> None:
-    """Find compute hosts that are mapped to no cell, and map them by nova-manage.
+    """Find compute hosts that are mapped to no cell, and map them: by nova-manage, or where it is not, by SQL.
 
-    It needs the databases of nova, and nova-manage on this host; else it says which command to run on a controller.
+    It needs the databases of nova. The SQL is shown, and committed with --commit.
     """
     from opsfix.cli.repairing import Command, Options, run_repair
     from opsfix.discoveries import NEEDED, MappedHosts, unmapped
@@ -117,6 +118,6 @@ def discover(ctx: click.Context, /, hosts: tuple[str, ...], **given: Any) -> Non
 
     command = Command("compute discover", MappedHosts(), COMPUTE_DISCOVER, unmapped, NEEDED)
     settled = Options(
-        commit=False, older_than=timedelta(0), fenced=(), limit=0, everything=not hosts, **given,
+        older_than=timedelta(0), fenced=(), limit=0, everything=not hosts, **given,
     )
     ctx.exit(run_repair(ctx, command, hosts, settled))

@@ -64,9 +64,11 @@ _fenced = click.option(
     "--fenced", multiple=True, metavar="HOST", help="You assert that HOST is off or cut from its storage (repeatable)."
 )
 
+_commit = click.option("--commit", is_flag=True, help="Commit the guarded SQL for what the API cannot repair.")
+
 _changes = [
     _dry_run,
-    click.option("--commit", is_flag=True, help="Commit the guarded SQL for what the API cannot repair."),
+    _commit,
     click.option("--older-than", type=Age(), default="15m", show_default=True, metavar="AGE",
                  help="Leave alone what changed less than this ago; 0s takes everything."),
     _fenced,
@@ -90,4 +92,4 @@ wishes = _all([_dry_run, _workers, _yes, output])
 #: For a command that empties a host.
 draining = _all([_dry_run, _fenced, _yes, output])
 #: For a command that makes hosts known.
-discovering = _all([_dry_run, _workers, _yes, output])
+discovering = _all([_dry_run, _commit, _workers, _yes, output])

@@ -26,7 +26,8 @@ Sessions = Callable[[], AbstractContextManager[sa.Connection]]
 
 @dataclass(frozen=True)
 class Effect:
-    """A statement with its values, how many rows it matches, and those rows as they are or were before."""
+    """A statement with its values, how many rows it matches, and those rows as they are or were before; ``made`` are
+    those that it makes, as far as it gives their columns."""
 
     table: str
     text: str
@@ -34,6 +35,7 @@ class Effect:
     expected: str
     rows: int
     before: tuple[Row, ...]
+    made: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def preview(connection: sa.Connection, file: SqlFile, params: Mapping[str, Any])
 def write(sessions: Sessions, file: SqlFile, params: Mapping[str, Any], record: Any) -> Changed:
     """Run the transaction once. Database errors pass through; the caller decides which to try again."""
     with sessions() as connection:
-        keys = {s.table: _primary_key(connection, s.table) for s in file.statements if s.table}
+        keys = {s.text: _key(connection, s) for s in file.statements if s.table}
         connection.rollback()
         with connection.begin() as transaction:
             effects = _locked(connection, file, params)
@@ -145,14 +147,17 @@ def _locked(connection: sa.Connection, file: SqlFile, params: Mapping[str, Any])
 
 def _effect(connection: sa.Connection, statement: Statement, params: Mapping[str, Any], lock: str) -> Effect:
     image = statement.image + lock
-    rows = tuple(dict(r._mapping) for r in connection.execute(sa.text(image), _used(image, params)))
+    found = connection.execute(sa.text(image), _used(image, params)).all()
+    made = tuple(dict(zip(statement.columns, r, strict=True)) for r in found) if statement.columns else ()
+    rows = () if statement.columns else tuple(dict(r._mapping) for r in found)
     return Effect(
         table=statement.table or "",
         text=statement.text,
         values=_used(statement.text, params),
         expected=str(statement.rows),
-        rows=len(rows),
+        rows=len(found),
         before=rows,
+        made=made,
     )
 
 
@@ -166,6 +171,20 @@ def _mismatch(statement: Statement, found: int) -> str | None:
         return None
     what = statement.table or "the lock"
     return f"{what}: {found} rows match where {statement.rows} must: the rows are not as they were when they were read"
+
+
+def _key(connection: sa.Connection, statement: Statement) -> list[str]:
+    """The columns that tell the rows of a statement apart: of rows to be made, a unique key of which it gives all."""
+    table = statement.table or ""
+    if not statement.columns:
+        return _primary_key(connection, table)
+    unique: dict[str, list[str]] = {}
+    for k in connection.exec_driver_sql(f"SHOW KEYS FROM `{table}` WHERE Non_unique = 0").mappings():
+        unique.setdefault(str(k["Key_name"]), []).append(str(k["Column_name"]))
+    given = [columns for columns in unique.values() if set(columns) <= set(statement.columns)]
+    if not given:
+        raise DatabaseRefused(f"{table} has no unique key that the new row gives: it could not be undone")
+    return given[0]
 
 
 def _primary_key(connection: sa.Connection, table: str) -> list[str]:
@@ -187,9 +206,9 @@ def now_at(connection: sa.Connection, images: Sequence[Image], lock: str = "") -
 
 
 def _images(effects: list[Effect], keys: Mapping[str, list[str]]) -> list[Image]:
-    return [
-        {"table": e.table, "key": {k: row[k] for k in keys[e.table]}, "row": row} for e in effects for row in e.before
-    ]
+    """Of rows that are changed, as they are; of those that are made, where they will be."""
+    touched = [(e, row, None if e.made else row) for e in effects for row in (*e.before, *e.made)]
+    return [{"table": e.table, "key": {k: row[k] for k in keys[e.text]}, "row": now} for e, row, now in touched]
 
 
 def _told(effect: Effect) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from opsfix.errors import DatabaseRefused
 from opsfix.journal import decode, encode
 from tests.sql import cases, schema
 from tests.sql.server import MariaDB
-from tests.sql.world import Recorder, World, changed, key_of
+from tests.sql.world import New, Recorder, World, changed, key_of
 
 CASES = cases.every()
 FALLBACKS = sorted(
@@ -70,7 +70,7 @@ def test_a_preview_shows_the_rows_and_changes_nothing(mariadb: MariaDB, release:
     shown = world.database.preview(file, world.params)
     assert shown.refusal is None
     assert images(shown.statements) == expected_images(world, file, before)
-    assert [s.rows for s in shown.statements] == [len(s.before) for s in shown.statements]
+    assert [s.rows for s in shown.statements] == [len(s.before) + len(s.made) for s in shown.statements]
     assert world.checksums() == sums
 
 
@@ -115,9 +115,11 @@ def test_the_images_for_undo_are_whole(mariadb: MariaDB, release: str, name: str
     assert unchanged_at == [before]
     touched = [(table, key) for table, rows in world.expected.items() for key in rows]
     kept = recorder.images("sql-before")
-    assert kept == {(t, k): before[t][k] for t, k in touched}
+    assert kept == {place(t, k): None if isinstance(k, New) else before[t][k] for t, k in touched}
     assert decode(json.loads(json.dumps(encode([*kept.values()])))) == [*kept.values()]
-    assert recorder.images("sql-after") == {(t, k): after[t].get(k) for t, k in touched}
+    assert recorder.images("sql-after") == {
+        place(t, k): k.found(after[t]) if isinstance(k, New) else after[t].get(k) for t, k in touched
+    }
 
 
 @pytest.mark.parametrize("event", ["sql-before", "sql-after"])
@@ -151,4 +153,10 @@ def images(effects: Any) -> dict[str, dict[Any, Any]]:
 def expected_images(world: World, file: sqlfile.SqlFile, before: Any) -> dict[str, dict[Any, Any]]:
     """The rows that the world expects to change, for each table that the file writes to."""
     written = [statement.table for statement in file.statements if statement.table in before]
-    return {table: {key: before[table][key] for key in world.expected.get(table or "", {})} for table in written}
+    changes = {table: [k for k in world.expected.get(table or "", {}) if not isinstance(k, New)] for table in written}
+    return {table: {key: before[table][key] for key in keys} for table, keys in changes.items()}
+
+
+def place(table: str, key: Any) -> tuple[str, Any]:
+    """Where the images have a row: a new one by its unique key."""
+    return (table, (key.value,)) if isinstance(key, New) else (table, key)

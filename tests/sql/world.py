@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -17,8 +18,20 @@ NOW = "the time of the statement"
 LONG_AGO = datetime(2024, 2, 29, 23, 59, 58)  # noqa: DTZ001 - the services store naive UTC
 
 Rows = dict[str, dict[Any, Row]]
-#: table -> key of a row -> the columns that change, None for a row that goes.
+#: table -> key of a row -> the columns that change, None for a row that goes; a New for one that comes, with all but its id.
 Changes = dict[str, dict[Any, "Row | None"]]
+
+
+@dataclass(frozen=True)
+class New:
+    """Stands for the key of a row that a run makes: the column of a unique key, and its value."""
+
+    column: str
+    value: Any
+
+    def found(self, rows: Mapping[Any, Row]) -> Row | None:
+        """The row among those of its table."""
+        return next((row for row in rows.values() if row[self.column] == self.value), None)
 
 
 @cache
@@ -77,6 +90,10 @@ class World:
         table, row = self._named[name]
         self.expected.setdefault(table, {})[key_of(row)] = None
 
+    def expect_new(self, table: str, unique: str, /, **columns: Any) -> None:
+        """The run makes a row of these columns and an id."""
+        self.expected.setdefault(table, {})[New(unique, columns[unique])] = columns
+
     def expect_untouched(self, name: str) -> None:
         """After all, the run leaves the row alone."""
         table, row = self._named[name]
@@ -104,9 +121,12 @@ def changed(before: Rows, changes: Changes, after: Rows, since: datetime, until:
             if columns is None:
                 del result[table][key]
                 continue
-            found = after[table].get(key, {})
+            found = (key.found(after[table]) if isinstance(key, New) else after[table].get(key)) or {}
             stamped = {c: _time(found.get(c), since, until) if v is NOW else v for c, v in columns.items()}
-            result[table][key] = result[table][key] | stamped
+            if isinstance(key, New):
+                result[table][found.get("id")] = {"id": found.get("id"), **stamped}
+            else:
+                result[table][key] = result[table][key] | stamped
     return result
 
 

@@ -75,6 +75,39 @@ def test_a_statement_may_be_for_a_table_that_not_every_release_has() -> None:
     assert str(file.statements[-1].rows) == "0..n"
 
 
+INSERT = """\
+-- database: nova_api
+-- releases: yoga .. 2026.2
+-- params: host = host.id, cell_id = host.cell
+-- rows: 1
+
+-- rows: 1
+INSERT INTO host_mappings (cell_id, host)
+SELECT c.id, :host
+FROM cell_mappings AS c
+WHERE c.uuid = :cell_id;
+"""
+
+
+def test_a_row_may_be_made_of_what_is_selected() -> None:
+    [insert] = parse("example.nova_api", INSERT).statements
+    assert (insert.changes, insert.table, insert.columns) == (True, "host_mappings", ("cell_id", "host"))
+    assert insert.image == "SELECT c.id, :host\nFROM cell_mappings AS c\nWHERE c.uuid = :cell_id"
+
+
+@pytest.mark.parametrize(("old", "new", "told"), [
+    ("INSERT INTO", "INSERT IGNORE INTO", "holds what none may"),
+    ("INSERT INTO", "REPLACE INTO", "holds what none may"),
+    ("= :cell_id", "= :cell_id ON DUPLICATE KEY UPDATE host = :host", "holds what none may"),
+    (" (cell_id, host)", "", "of the known form"),
+    ("\nWHERE c.uuid = :cell_id", " JOIN x ON c.uuid = :cell_id", "of the known form"),
+    ("SELECT c.id, :host\nFROM cell_mappings AS c\nWHERE c.uuid = :cell_id", "VALUES (:cell_id, :host)", "of the known form"),
+])
+def test_a_row_is_made_in_no_other_way(old: str, new: str, told: str) -> None:
+    with pytest.raises(SqlFileError, match=told):
+        parse("example.nova_api", INSERT.replace(old, new))
+
+
 def test_a_read_is_read_whole() -> None:
     file = parse("example.nova", READ)
     assert (file.database, file.reads, file.rows, file.params) == ("nova", True, 0, {"server_id": "server.id"})

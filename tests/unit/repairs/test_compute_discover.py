@@ -85,11 +85,14 @@ def test_what_the_nodes_do_not_tell_the_services_do(cloud: DiscoveringCloud, nod
     assert (discover(cloud).outcome, cloud.told) == (Outcome.REPAIRED, [True])
 
 
-def test_without_nova_manage_the_command_is_told(cloud: DiscoveringCloud) -> None:
+def test_without_nova_manage_the_sql_is_shown_then_committed(cloud: DiscoveringCloud) -> None:
     cloud.installed = False
     item = discover(cloud)
-    assert (item.outcome, cloud.told) == (Outcome.REFUSED, [])
-    assert "nova-manage cell_v2 discover_hosts --by-service --cell_uuid uuid-1" in item.reason
+    assert (item.outcome, cloud.told, cloud.rows.committed) == (Outcome.NEEDS_COMMIT, [], [])
+    cloud.rows.done["host_unmapped.nova_api"] = lambda _: cloud.rows.rows.update({"read_host_mapping.nova_api": cloud.mapped})
+    assert discover(cloud, Mode.COMMIT).outcome is Outcome.REPAIRED
+    assert cloud.rows.committed == [("host_unmapped.nova_api", {"host": HOST, "cell_id": "uuid-1"}, None)]
+    assert cloud.told == []
 
 
 def test_a_name_that_two_cells_have_is_refused(cloud: DiscoveringCloud) -> None:
@@ -103,10 +106,11 @@ def test_a_host_without_a_live_nova_compute_is_not_found(cloud: DiscoveringCloud
     assert discover(cloud).outcome is Outcome.FAILED
 
 
-def test_its_failure_is_told(cloud: DiscoveringCloud) -> None:
+def test_its_failure_is_told_and_the_sql_shown(cloud: DiscoveringCloud) -> None:
     cloud.refusal = CloudRefused(0, "nova-manage exited 2: ERROR: Duplicate host mapping")
     item = discover(cloud)
-    assert (item.outcome, "Duplicate host mapping" in item.reason) == (Outcome.FAILED, True)
+    assert item.outcome is Outcome.NEEDS_COMMIT
+    assert "Duplicate host mapping" in item.steps[0].detail
 
 
 def test_a_discovery_that_mapped_nothing_failed(cloud: DiscoveringCloud, monkeypatch: pytest.MonkeyPatch) -> None:
