@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from opsfix import sqlfile
 from opsfix.cli import cli
-from opsfix.errors import DatabaseRefused
-from opsfix.gateways.database import Database
+from opsfix.errors import DatabaseRefused, LockedError
+from opsfix.gateways.database import Database, Databases
+from opsfix.gateways.opening import cloud_lock
 from opsfix.grants import Scope, rights, statements
 from tests.sql import schema
 from tests.sql.server import MariaDB, database_name
@@ -64,6 +65,17 @@ def test_a_read_works_with_it_and_with_less(mariadb: MariaDB, name: str) -> None
     with account(mariadb, world.url, file.database, Scope.READ) as database:
         database.check()
         assert in_order(database.rows(file.statements[0].text, world.params)) == in_order(wanted)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_checks_and_the_lock_work_with_less(mariadb: MariaDB, service: str) -> None:
+    url = mariadb.databases("2026.2", {service: None})[service]
+    with account(mariadb, url, service, Scope.READ) as database:
+        databases = Databases({service: database}, {})
+        databases.check()
+        with cloud_lock(databases) as lock, pytest.raises(LockedError), cloud_lock(databases):
+            pass
+        assert lock.warnings == []
 
 
 @pytest.mark.parametrize("name", CASES)
