@@ -53,8 +53,8 @@ Examples:
 
 \b
 What is never done: a boot disk is never cut; a volume is never called available while nova maps it or a guest may hold
-it; nothing is taken from a running guest that cinder calls the volume's user, except with --detach. Servers that must
-not be rebooted meanwhile (2023.2 and newer) are named on stderr.""")
+it; a disk that a guest may use is taken from it only with --detach, or where cinder calls the volume available, so that
+anybody may attach it. Servers that must not be rebooted meanwhile (2023.2 and newer) are named on stderr.""")
 @click.argument("volumes", metavar="[VOLUME]...", nargs=-1)
 @click.option("--detach", is_flag=True, help="Detach the disk from a guest that may use it, where cinder has no attachment for it.")
 @options.repairs
