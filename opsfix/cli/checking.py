@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from opsfix import journal
 from opsfix.config import SERVICE_FILES, Settings
 from opsfix.errors import CloudRefused, CloudUnknown, DatabaseUnknown, OpsfixError
 from opsfix.gateways.cloud import OpenStackCloud
@@ -17,6 +18,7 @@ def checks(cloud: OpenStackCloud, settings: Settings) -> Iterator[dict[str, Any]
     """One row a thing: works, failed (with the reason), or not configured."""
     api = _tried("api", lambda: _api(cloud))
     yield api
+    yield _tried("state_dir", lambda: _state(settings))
     for name in SERVICE_FILES:
         value = settings.databases.get(name)
         if value and value.origin.startswith("not readable"):
@@ -43,6 +45,14 @@ def _tried(name: str, attempt: Callable[[], str]) -> dict[str, Any]:
 def _api(cloud: OpenStackCloud) -> str:
     cloud.connect()
     return "; ".join(f"{service} up to {version}" for service, version in cloud.versions().items())
+
+
+def _state(settings: Settings) -> str:
+    root = journal.state_dir(settings["state_dir"])
+    for path in (root, root / "runs"):
+        if path.exists():
+            journal.private(path)
+    return f"{root}, {'writable by you alone' if root.exists() else 'which the first run makes'}"
 
 
 def _opened(settings: Settings, *names: str) -> Databases:

@@ -316,11 +316,14 @@ def test_show_names_every_origin_and_no_password(place: Place, monkeypatch: pyte
     }
 
 
-def test_check_fails_for_what_may_not_be_read_and_not_for_what_is_not_there(place: Place) -> None:
-    class Away:
-        def connect(self) -> None:
-            raise CloudUnknown("no answer")
+class Away:
+    """A cloud that does not answer."""
 
+    def connect(self) -> None:
+        raise CloudUnknown("no answer")
+
+
+def test_check_fails_for_what_may_not_be_read_and_not_for_what_is_not_there(place: Place) -> None:
     place.write("glance/glance-api.conf", "[database]\nconnection = sqlite:///glance.sqlite\n")
     place.closed.add(str(place.write("cinder/cinder.conf", "")))
     seen = {row["name"]: (row["result"], row["detail"]) for row in checks(Away(), place.read())}  # type: ignore[arg-type]
@@ -328,3 +331,20 @@ def test_check_fails_for_what_may_not_be_read_and_not_for_what_is_not_there(plac
     assert seen["databases.cinder"] == ("failed", f"not readable: {place.etc}/cinder/cinder.conf")
     assert seen["databases.glance"] == ("not configured", f"not usable: sqlite in {place.etc}/glance/glance-api.conf")
     assert seen["databases.neutron"] == ("not configured", "fallbacks that need it are refused")
+
+
+def test_check_tells_a_state_directory_that_no_run_would_take(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = place.root / "state"
+    monkeypatch.setenv("OPSFIX_STATE_DIR", str(state))
+
+    def seen() -> tuple[str, str]:
+        [row] = [row for row in checks(Away(), read_settings({})) if row["name"] == "state_dir"]  # type: ignore[arg-type]
+        return row["result"], row["detail"]
+
+    assert seen() == ("works", f"{state}, which the first run makes")
+    assert not state.exists()
+    state.mkdir(0o700)
+    assert seen() == ("works", f"{state}, writable by you alone")
+    (state / "runs").mkdir()
+    (state / "runs").chmod(0o770)
+    assert seen() == ("failed", f"others may write to {state / 'runs'}, which holds images of rows: chmod 700 {state / 'runs'}")
