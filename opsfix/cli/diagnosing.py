@@ -82,6 +82,7 @@ def checks() -> tuple[Check, ...]:
         of("placement", more.placement, "placement_clean", repairs.PLACEMENT_CLEAN, twice=True),
         of("ports", more.ports, "port_repair", repairs.PORT_REPAIR, twice=True),
         Check("forwardings", more.forwardings, "forward"),
+        Check("shares", more.shares, "instance_rows_kept", knows=lambda: ("instance-share-left",)),
         Check("images", more.images, "image_purge", knows=lambda: ("image-stuck",)),
         Check("backups", more.backups, "db_backup", twice=True, knows=lambda: ("backup-old",)),
         Check("databases", more.databases, "db_status", twice=True),

@@ -117,6 +117,22 @@ def services(ground: Ground) -> Audited:
     ])
 
 
+def shares(ground: Ground) -> Audited:
+    """Deleted servers with mapped shares, of which only nova's database tells: archiving stops at the first of them."""
+    if not ground.scene.has("nova"):  # said already
+        return Audited()
+    assert ground.scene.databases is not None
+    return Audited([
+        _row(
+            "instance-share-left", "server", row["uuid"],
+            f"it is deleted and {row['shares']} of its shares are still mapped: nova-manage db archive_deleted_rows stops at it",
+            f"opsfix instance purge {row['uuid']} --rows --dry-run", name=row["name"] or "", project_id=row["project_id"] or "",
+            changed_at=row["deleted_at"].isoformat() if row["deleted_at"] else None,
+        )
+        for row in ground.scene.databases.read("read_shares_left.nova", {})
+    ])
+
+
 def images(ground: Ground) -> Audited:
     """Images on which nobody works any more, as far as their last change tells."""
     scene = ground.scene

@@ -318,6 +318,16 @@ def archivable(w: World) -> list[Row]:
     return [{"waiting": 3}]
 
 
+def shares_left(w: World) -> list[Row]:
+    server(w, "alive", SERVER, "gpu-1")
+    server(w, "gone", OTHER_SERVER, "gpu-1", deleted=7, deleted_at=LONG_AGO, display_name="web", project_id="p")
+    if "share_mapping" not in w.tables:
+        return []
+    for number, uuid in enumerate((SERVER, OTHER_SERVER, OTHER_SERVER)):
+        w.add(f"share {number}", "share_mapping", instance_uuid=uuid)
+    return [{"uuid": OTHER_SERVER, "name": "web", "project_id": "p", "deleted_at": LONG_AGO, "shares": 2}]
+
+
 def purgeable(w: World) -> list[Row]:
     for number in range(5):
         w.add(f"reservation {number}", "reservations", expire=LONG_AGO, deleted=int(number < 2))
@@ -358,6 +368,7 @@ CELLS = ("cell_mappings",)
 BUILDS = ("build_requests", "request_specs")
 CASES = {
     "read_archivable.nova": {"": Read(("instances",), archivable)},
+    "read_shares_left.nova": {"": Read(("instances", "share_mapping"), shares_left)},
     "read_purgeable.cinder": {"": Read(("reservations",), purgeable)},
     **{
         name: {v: Read(*case) for v, case in variants.items()}
@@ -417,7 +428,7 @@ def test_a_read_finds_what_it_is_for(mariadb: MariaDB, release: str, name: str, 
     wanted, before = case.seed(world), world.checksums()
     assert set(world.params) == set(file.params)
     [statement] = file.statements
-    found = world.database.rows(statement.text, world.params)
+    found = world.database.read(statement, world.params)
     assert (found if case.ordered else in_order(found)) == (wanted if case.ordered else in_order(wanted))
     assert statement.rows.admits(len(found))
     assert world.checksums() == before
