@@ -297,6 +297,19 @@ def _volume_row(**values: Any) -> dict[str, Any]:
     return {"id": 3, "uuid": "u", "binary": "cinder-backup", "host": "store", "report_count": 7, "updated_at": NAIVE} | values
 
 
+def test_both_rows_of_one_service_go(cloud: HostCloud) -> None:
+    cloud.installed = {"cinder"}
+    cloud.volume_rows.append(Service("cinder-backup", "store", "down", updated_at=LONG_AGO))
+    assert one(cloud, "cinder-backup/store").outcome is Outcome.REPAIRED
+    assert [s.host for s in cloud.volume_rows] == [STORE, "store0@lvm"]
+
+
+def test_of_two_rows_one_that_lives_keeps_both(cloud: HostCloud) -> None:
+    cloud.installed = {"cinder"}
+    cloud.volume_rows.append(Service("cinder-backup", "store", "up", updated_at=NOW))
+    refused(cloud, "cinder-backup/store", "is up")
+
+
 def test_without_cinder_manage_the_sql_is_shown_then_committed(cloud: HostCloud) -> None:
     rows = HostRows({"read_host_services.cinder": [_volume_row(), _volume_row(id=4, host="store@x")]})
     rows.done["compute_volume_service_left.cinder"] = lambda _: cloud.volume_rows.pop(1)
