@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.functional.cloud import Lab, Ran
+from tests.functional.cloud import Lab, Ran, wait_until
 from tests.functional.servers import Site
 from tests.functional.test_placement import allocate, provider
 
@@ -54,3 +56,39 @@ def test_what_is_broken_is_found_and_its_commands_repair_it(site: Site, tmp_path
     again, seen = look(lab, "--since-last")
     assert (again.code, seen, again.report["unchecked"]) == (0, {}, [])
     assert again.report["since"] is not None
+
+
+def life(site: Site, number: int) -> None:
+    """A server and a volume made, attached, detached, moved and deleted."""
+    [server] = site.servers("gpu-01", f"busy-{number}")
+    volume = site.volume(server)
+    site.api.compute.delete_volume_attachment(server, volume)
+    wait_until(lambda: site.api.block_storage.get_volume(volume).status == "available", 60, "detached")
+    site.api.compute.migrate_server(server)
+    wait_until(lambda: site.shown(server).status == "VERIFY_RESIZE", 120, "moved")
+    site.api.compute.confirm_server_resize(server)
+    wait_until(lambda: site.shown(server).status == "ACTIVE", 60, "confirmed")
+    site.api.block_storage.delete_volume(volume)
+    site.api.compute.delete_server(server)
+    wait_until(lambda: site.api.compute.find_server(server) is None, 60, "deleted")
+
+
+def busy(site: Site, stop: threading.Event) -> int:
+    """One life after another; how many."""
+    lives = 0
+    while not stop.is_set():
+        life(site, lives)
+        lives += 1
+    return lives
+
+
+def test_a_busy_cloud_is_healthy(site: Site) -> None:
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(busy, site, stop)
+        try:
+            found = [look(site.lab) for _ in range(3)]
+        finally:
+            stop.set()
+        assert work.result() >= 1
+    assert [(seen, ran.report["unchecked"], ran.code) for ran, seen in found] == [({}, [], 0)] * 3
