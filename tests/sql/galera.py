@@ -57,11 +57,20 @@ class Node:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, first: bool = False) -> None:
-        """Begin the cluster, or join it: what is missing comes from another node's cache."""
-        self.begin(first=first)
-        self.synced()
+        """Begin the cluster, or join it: what is missing comes from another node's cache.
 
-    def begin(self, *, first: bool = False) -> None:
+        On a busy machine a node that joins may be given up by the others, with these short time-outs, and then waits for
+        ever: it is started once more, as an operator would.
+        """
+        self.begin(first=first)
+        try:
+            self.synced(60 if first else 20)
+        except AssertionError:
+            self.kill()
+            self.begin(first=first)
+            self.synced()
+
+    def begin(self, *, first: bool) -> None:
         """As start, without waiting."""
         position = [] if first else self._position()
         address = "gcomm://" if first else "gcomm://" + ",".join(f"127.0.0.1:{port}" for port in self._cluster)
@@ -88,9 +97,9 @@ class Node:
         assert found, done.stderr
         return [f"--wsrep-start-position={found[-1]}"]
 
-    def synced(self) -> None:
+    def synced(self, seconds: float = 60) -> None:
         """Wait until the node takes part in a cluster."""
-        wait_until(lambda: self.state == "Synced", 60, f"node {self.number} is synced")
+        wait_until(lambda: self.state == "Synced", seconds, f"node {self.number} is synced")
 
     @property
     def state(self) -> str:
@@ -165,9 +174,7 @@ def cluster(place: Path) -> Iterator[list[Node]]:
             shutil.copytree(first.datadir, node.datadir)
         first.start(first=True)
         for node in others:
-            node.begin()
-        for node in others:
-            node.synced()
+            node.start()
         yield nodes
     finally:
         for node in nodes:
