@@ -153,6 +153,9 @@ def _handed_over(take: Callable[[], None], served: Callable[[], bool], give: Cal
             return Result.SKIPPED
         if e.status != 409 or not served():  # neutron, or another run, gave it away a moment ago
             raise
+    except CloudUnknown:
+        if not served():  # neutron has given it away before it waits for the agent's answer
+            raise
     return None
 
 

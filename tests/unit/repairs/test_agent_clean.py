@@ -13,7 +13,7 @@ from opsfix import agent_steps
 from opsfix.agent_list import agents
 from opsfix.agents import PERIODS, Agents
 from opsfix.engine.run import Run
-from opsfix.errors import CloudRefused
+from opsfix.errors import CloudRefused, CloudUnknown
 from opsfix.model import Item, Mode, Outcome
 from opsfix.repairs import AGENT_CLEAN, COMPUTE_PURGE
 from opsfix.resources import Hypervisor, Migration, Server, Service
@@ -128,6 +128,22 @@ def test_a_router_that_is_gone_or_given_away_meanwhile_is_no_obstacle(cloud: Hos
 
     cloud.before = neutron_gives_it
     assert one(cloud, "L3 agent of net-2").outcome is Outcome.REPAIRED
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_an_agent_that_answers_late_has_the_router_or_has_not(cloud: HostCloud, given: bool) -> None:
+    """neutron binds the router, then waits for the agent's answer, up to its own time-out and beyond ours."""
+    cloud.routers["L3 agent of net-2"] = ["r1"]
+    original = cloud.add_router
+
+    def late(agent_id: str, router_id: str) -> None:
+        if given:
+            original(agent_id, router_id)
+        raise CloudUnknown("timed out")
+
+    cloud.add_router = late  # type: ignore[method-assign]
+    assert one(cloud, "L3 agent of net-2").outcome is (Outcome.REPAIRED if given else Outcome.UNKNOWN)
+    assert ("L3 agent of net-2" in cloud.all_agents) is not given
 
 
 def test_a_router_that_nobody_takes_keeps_its_agent(cloud: HostCloud) -> None:
