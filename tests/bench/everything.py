@@ -1,0 +1,43 @@
+"""Lists all that doctor looks at over plain sessions: ``python -m tests.bench.everything``
+
+Volumes, attachments, servers, services, agents, ports, floating IPs, images, providers and their allocations, page by page,
+five listings at a time, each once; nothing is compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.bench.ladder import Raw, login
+
+
+def main() -> None:
+    """Print how much was listed."""
+    token, found = login()
+    kinds = ("compute", "network", "block-storage", "image", "placement")
+    nova, neutron, cinder, glance, placement = (Raw(token, found[kind]) for kind in kinds)
+
+    def allocations() -> int:
+        providers = placement.get("/resource_providers")["resource_providers"]
+        return sum(len(placement.get(f"/resource_providers/{p['uuid']}/allocations")["allocations"]) for p in providers)
+
+    def rows() -> int:
+        listed = [raw.get("/os-services")["services"] for raw in (nova, cinder)]
+        return sum(map(len, listed)) + sum(len(neutron.get(f"/v2.0/{kind}")[kind]) for kind in ("agents", "ports", "floatingips"))
+
+    work: tuple[Callable[[], int], ...] = (
+        lambda: sum(1 for _ in nova.pages("/servers/detail", "servers", all_tenants="True")),
+        lambda: sum(1 for _ in cinder.pages("/volumes/detail", "volumes", all_tenants="True")),
+        lambda: sum(1 for _ in cinder.pages("/attachments", "attachments", all_tenants="True")),
+        allocations,
+        rows,
+        lambda: len(glance.get("/v2/images")["images"]),
+    )
+    with ThreadPoolExecutor(5) as pool:
+        print(json.dumps(list(pool.map(lambda do: do(), work))))
+
+
+if __name__ == "__main__":
+    main()
