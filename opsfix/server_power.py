@@ -34,12 +34,13 @@ class ResetServer(Step):
     def calls(self, facts: Facts) -> Iterator[Call]:
         server_id = facts["server.id"]
 
-        def reset(cloud: Cloud, _: Course) -> None:
+        def reset(cloud: Cloud, course: Course) -> None:
             seen = (facts["server.vm_state"], facts["server.task_state"], facts["server.changed_at"])
             now = _now(cloud, server_id)
             if (now.vm_state, now.task_state, now.updated_at) != seen:
                 raise CloudRefused(0, f"it is no longer {_words(facts)}: somebody is at work on it")
             cloud.reset_server(server_id, self.state)
+            course.left = replace(now, vm_state=self.state, task_state=None)
 
         back = inverses.reset_server(server_id, "error", self.state) if facts["server.vm_state"] == "error" else None
         yield Call(f"nova: reset server {server_id} to {self.state}", reset, back)
@@ -120,8 +121,8 @@ class _Ended:
 
 def _climb(rung: Rung, server_id: str, ended: _Ended) -> Callable[[Cloud, Course], Result | None]:
     def send(cloud: Cloud, course: Course) -> Result | None:
-        server = ended.server or _now(cloud, server_id)
-        ended.server = None
+        server = ended.server or course.left or _now(cloud, server_id)
+        ended.server = course.left = None
         begun = rung.finishes and "stopped" in course.made
         if course.stop.is_set() and not begun:
             return _left_out(course, "interrupted")

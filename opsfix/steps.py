@@ -17,12 +17,13 @@ from opsfix.ports import Cloud
 @dataclass
 class Course:
     """What the steps of one item pass on to each other, and until when they may wait (seconds, monotonic clock)
-    unless ``stop`` is set; ``sent`` once any change was sent. ``patience`` (seconds) is what a step may take that has
-    others before it; ``said`` is what a call has to tell of itself."""
+    unless ``stop`` is set; ``left`` is a thing as a step has just left it; ``sent`` once any change was sent.
+    ``patience`` (seconds) is what a step may take that has others before it; ``said`` is what a call tells of itself."""
 
     deadline: float
     stop: threading.Event = field(default_factory=threading.Event)
     made: dict[str, str] = field(default_factory=dict)
+    left: Any = None
     sent: bool = False
     patience: float = 60.0
     said: str = ""
