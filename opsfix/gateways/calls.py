@@ -3,7 +3,7 @@ ConfigError; reads are tried again, changes are sent once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -97,6 +97,14 @@ def paged(listing: Callable[[], Iterator[Any]], view: Callable[[Any], T]) -> Ite
     end = object()
     while (found := change(lambda: next(pages, end))) is not end:
         yield change(lambda found=found: view(found))  # type: ignore[misc]
+
+
+def onward(rows: Sequence[Mapping[str, Any]], key: str, before: Any) -> Any:
+    """The marker of the page after these rows. Raises CloudUnknown for a page that came twice: no listing ends like that."""
+    marker = rows[-1][key]
+    if marker == before:
+        raise CloudUnknown("the service answered with the same page twice, so the listing is not complete")
+    return marker
 
 
 def time(text: str | None) -> datetime | None:

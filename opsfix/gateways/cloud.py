@@ -20,7 +20,7 @@ from openstack.utils import maximum_supported_microversion
 from requests.adapters import HTTPAdapter
 
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError
-from opsfix.gateways.calls import CLIENT_ERRORS, change, one, paged, read, time, told
+from opsfix.gateways.calls import CLIENT_ERRORS, change, one, onward, paged, read, time, told
 from opsfix.gateways.hosts import Hosts
 from opsfix.gateways.images import Images
 from opsfix.gateways.manage import Manage
@@ -144,7 +144,7 @@ class OpenStackCloud:
             named = any(link["rel"] == "next" for link in body.get(f"{key}_links", ()))
             if not body[key] or (not named if unlinked is None else len(body[key]) < unlinked):
                 return
-            asked["marker"] = body[key][-1]["id"]
+            asked["marker"] = onward(body[key], "id", asked.get("marker"))
 
     def connect(self) -> None:
         """Log in and find the endpoints now; raises ConfigError that says what is missing."""

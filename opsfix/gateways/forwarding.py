@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from opsfix.gateways.calls import answered, change, one, paged, read
+from opsfix.gateways.calls import answered, change, one, onward, paged, read
 from opsfix.resources import FloatingIP, PortForwarding, Span
 
 PAGE = 1000
@@ -28,7 +28,7 @@ class Forwarding:
             yield from body[key]
             if not body[key] or not any(link["rel"] == "next" for link in body.get(f"{key}_links", ())):
                 return
-            marker = body[key][-1]["id"]
+            marker = onward(body[key], "id", marker)
 
     def extensions(self) -> frozenset[str]:
         """See ports.Network."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from openstack import exceptions as sdk_errors
 
-from opsfix.gateways.calls import change, paged, read
+from opsfix.gateways.calls import change, onward, paged, read
 from opsfix.resources import Aggregate, Hypervisor, Migration
 
 PAGE = 1000
@@ -33,7 +33,7 @@ class Hosts:
             yield from body[key]
             if not body[key] or not any(link["rel"] == "next" for link in body.get(f"{key}_links", ())):
                 return
-            asked["marker"] = body[key][-1][marker]
+            asked["marker"] = onward(body[key], marker, asked.get("marker"))
 
     def _send(self, service: Any, method: str, path: str, body: Any = None, version: str | None = None) -> None:
         answer = getattr(service, method)(path, microversion=version, **({"json": body} if body is not None else {}))

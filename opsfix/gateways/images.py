@@ -9,7 +9,7 @@ from typing import Any
 from openstack import exceptions as sdk_errors
 
 from opsfix.errors import CloudRefused
-from opsfix.gateways.calls import change, one, paged, read, time
+from opsfix.gateways.calls import change, one, onward, paged, read, time
 from opsfix.resources import Image, Store
 
 PAGE = 1000
@@ -44,7 +44,7 @@ class Images:
                 yield from body["images"]
                 if not body["images"] or "next" not in body:
                     break
-                asked["marker"] = body["images"][-1]["id"]
+                asked["marker"] = onward(body["images"], "id", asked.get("marker"))
 
     def image(self, image_id: str) -> Image | None:
         """See ports.Images."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from opsfix.errors import CloudUnknown
 from opsfix.gateways.cloud import OpenStackCloud
 
 
@@ -32,6 +33,19 @@ class Answers(OpenStackCloud):
 def test_a_listing_is_whole_whatever_the_page(listing: str, rows: int, longest: int) -> None:
     cloud = Answers(rows, longest)
     assert [r.id for r in getattr(cloud, listing)()] == [str(n) for n in range(rows)]
+
+
+class Stuck(Answers):
+    """A service, or a cache before it, that answers every page with the first."""
+
+    def _body(self, service: str, path: str, query: dict[str, Any]) -> Any:
+        return super()._body(service, path, {k: v for k, v in query.items() if k != "marker"})
+
+
+@pytest.mark.parametrize("listing", ["volumes", "attachments", "servers"])
+def test_a_page_that_comes_twice_is_no_whole_listing(listing: str) -> None:
+    with pytest.raises(CloudUnknown, match="the same page twice"):
+        list(getattr(Stuck(2500, 1000), listing)())
 
 
 def test_the_few_attachments_of_one_volume_take_one_request() -> None:
