@@ -25,6 +25,8 @@ def _refusal(status: int, text: str) -> CloudRefused:
 
 
 copyreg.pickle(CloudRefused, lambda e: (_refusal, (e.status, str(e))))  # type: ignore[arg-type]
+#: Starts a program that hears every signal: whoever runs the tests may ignore some, as nohup does.
+HEARING = ("env", "--default-signal=HUP,INT,TERM")
 #: A child that gets further than this has not been counted right.
 MOST = 2000
 

@@ -279,10 +279,6 @@ def steady(run: Stoppable) -> Iterator[None]:
         run.raised.append(ExitCode.INTERRUPTED)
         session.warn("interrupted: waiting for what was begun; once more ends it at once")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
+    with session.signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 

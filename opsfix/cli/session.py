@@ -6,8 +6,10 @@ import codecs
 import copy
 import json
 import logging
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,6 +73,18 @@ def _logging(given: dict[str, Any]) -> None:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
+
+
+@contextmanager
+def signals(numbers: Iterable[int], handler: Callable[..., None]) -> Iterator[None]:
+    """Handle these signals, but those that are ignored: nohup and a shell's & mean it."""
+    heard = [n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {n: signal.signal(n, handler) for n in heard}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def write(text: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.backup.conftest import Backups
 from tests.backup.server import OPSFIX, Server, opsfix, wait_until
+from tests.kills import HEARING
 
 UNSHARE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
 
@@ -29,7 +30,7 @@ def big(own_server: Server) -> Server:
 
 def started(here: Backups, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [OPSFIX, "db", "backup", "--dir", str(here.root), "--keep", "1", *arguments], env=here.server.environ(),
+        [*HEARING, OPSFIX, "db", "backup", "--dir", str(here.root), "--keep", "1", *arguments], env=here.server.environ(),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
 

@@ -18,6 +18,8 @@ import openstack
 import pymysql
 from sqlalchemy import make_url
 
+from tests.kills import HEARING
+
 ROOT = Path(__file__).resolve().parents[2]
 OPSFIX = Path(sys.executable).with_name("opsfix")
 #: What the services write by themselves all the time.
@@ -154,7 +156,7 @@ class Lab:
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Begin a run of opsfix."""
         return subprocess.Popen(
-            [OPSFIX, *arguments], env=self.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*HEARING, OPSFIX, *arguments], env=self.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
     @cached_property
