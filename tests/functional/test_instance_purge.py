@@ -141,7 +141,7 @@ def test_a_server_without_a_mapping_goes_by_sql_where_it_shares_nothing(site: Si
 
 def test_what_is_left_of_a_forgotten_server_goes_through_its_owners(site: Site, alive: dict[str, str]) -> None:
     server = alive["forgotten"]
-    volume, port, address = site.volume(server), site.port(server), site.floating_ip(server)
+    volume, address, port = site.volume(server), site.floating_ip(server), site.port(server)  # the address is on nova's port
     site.forget(server)
     shown = purge(site, server)
     assert shown.code == 3  # all but nova's own mapping went by API

@@ -164,9 +164,10 @@ def test_a_dead_api_stops_the_run(cloud: Lab, service: str) -> None:
 
 def test_a_second_run_finds_the_cloud_locked_whatever_its_host(cloud: Lab, tmp_path: Path) -> None:
     volume_id = cloud.broken("detaching-hung")["volumes"][0]
+    died = _runs(cloud.state_dir)
     first = cloud.start("volume", "unstick", volume_id, "--older-than", "0s", "-o", "json")
     try:
-        wait_until(lambda: cloud.end_of(volume_id)["status"] == "in-use" or _runs(cloud.state_dir), 30, "first run at work")
+        wait_until(lambda: _runs(cloud.state_dir) != died, 30, "first run at work")
         wait_until(lambda: cloud.unstick("--all", OPSFIX_STATE_DIR=str(tmp_path)).code == 8, 30, "locked")
         assert cloud.unstick("--all", "--dry-run").code != 8
     finally:
@@ -177,7 +178,7 @@ def test_a_second_run_finds_the_cloud_locked_whatever_its_host(cloud: Lab, tmp_p
 
 
 def _runs(state_dir: Path) -> list[Path]:
-    return [p for p in (state_dir / "runs").glob("*") if not (p / "report.json").exists()]
+    return sorted(p for p in (state_dir / "runs").glob("*") if not (p / "report.json").exists())
 
 
 @pytest.mark.parametrize("moment", ["api-before", "sql-before", "sql-after", "sql-committed"])
