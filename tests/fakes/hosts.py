@@ -144,6 +144,22 @@ class HostCloud(PlacementRows):
         self._send("force_down", service)
         self._service(service, forced_down=True, state="down", updated_at=datetime.now(UTC))
 
+    def enable_compute(self, service: str) -> None:
+        self._send("enable_compute", service)
+        self._service(service, status="enabled")
+
+    def unforce_down(self, service: str) -> None:
+        self._send("unforce_down", service)
+        self._service(service, forced_down=False)
+
+    def join_aggregate(self, aggregate: int, host: str) -> None:
+        self._send("join_aggregate", aggregate, host)
+        self.groups = [replace(a, hosts=(*a.hosts, host)) if a.id == aggregate else a for a in self.groups]
+
+    def enable_volume_service(self, binary: str, host: str) -> None:
+        self._send("enable_volume_service", binary, host)
+        self.volume_rows = [replace(s, status="enabled") if (s.binary, s.host) == (binary, host) else s for s in self.volume_rows]
+
     def leave_aggregate(self, aggregate: int, host: str) -> None:
         self._send("leave_aggregate", aggregate, host)
         self.groups = [
