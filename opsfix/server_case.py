@@ -69,7 +69,7 @@ def read_case(scene: Scene, server_id: str, *, rows: bool) -> ServerCase:
         live_rows=len(live),
         mapping=mapping,
         request=_one(_rows(scene, "read_build_request.nova_api", server_id)) if scene.has("nova_api") else None,
-        migrations=_migrations(scene, server_id),
+        migrations=migrations_of(scene, server_id),
         attachments=tuple(scene.cloud.attachments(server_id=server_id)),
         actions=tuple(_rows(scene, "read_server_actions.nova", server_id)) if rows and scene.has("nova") else (),
     )
@@ -85,11 +85,15 @@ def _one(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def _migrations(scene: Scene, server_id: str) -> tuple[Migration, ...]:
+def migrations_of(scene: Scene, server_id: str) -> tuple[Migration, ...]:
+    """A server's migrations, over or not: from the cells' tables where they are configured, which is what nova's API
+    reads for it, one after the other. Raises CloudUnknown and DatabaseUnknown."""
     if not scene.has("nova"):
         return tuple(scene.cloud.migrations(server_id))
     return tuple(
-        Migration(r["id"], server_id, str(r["status"]), r["migration_type"], r["source_compute"], r["dest_compute"])
+        Migration(
+            r["id"], server_id, str(r["status"]), r["migration_type"], source=r["source_compute"], dest=r["dest_compute"]
+        )
         for r in _rows(scene, "read_server_migrations.nova", server_id)
     )
 

@@ -16,6 +16,7 @@ from opsfix.guards import Unread
 from opsfix.ports import Cloud
 from opsfix.resources import Server
 from opsfix.scene import Scene
+from opsfix.server_case import migrations_of
 from opsfix.subject import Look
 
 #: nova/compute/power_state.py
@@ -126,7 +127,7 @@ def _naive(time: datetime | None) -> datetime | None:
 
 def _migration(scene: Scene, server: Server) -> str | None:
     """The status of a migration that is not over, None where there is none."""
-    return next((m.status for m in scene.cloud.migrations(server.id) if m.in_progress), None)
+    return next((m.status for m in migrations_of(scene, server.id) if m.in_progress), None)
 
 
 def _cell(scene: Scene, server: Server) -> str | None:

@@ -136,6 +136,12 @@ class ServerCloud(FakeCloud):
 class ServerDatabases(FakeDatabases):
     """nova's cells with what servers' states are read from."""
 
+    def _read_server_migrations(self, server_id: str, cell: str | None) -> Rows:
+        return [
+            {"id": m.id, "status": m.status, "migration_type": m.type, "source_compute": None, "dest_compute": None}
+            for m in self.world.migrations if m.server_id == server_id
+        ]
+
     def _read_servers_unsettled(self, cell: str | None) -> Rows:
         return [
             {"uuid": s.id, "cell": s.cell} for s in self._servers(cell) if s.task_state or s.vm_state in ("error", "building")

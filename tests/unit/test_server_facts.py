@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from opsfix.ports import Cloud
 from opsfix.repairs import INSTANCE_PURGE
 from opsfix.resources import Allocation, Attachment, Migration, Port, Server, Service
 from opsfix.scene import Scene
-from opsfix.server_case import ServerCase, own_ports
+from opsfix.server_case import ServerCase, migrations_of, own_ports
 from opsfix.server_facts import facts_of
 
 ID, HOST = "5e4e4000-0000-4000-8000-00000000000a", "gpu-1"
@@ -293,3 +294,15 @@ def test_rows_of_a_fenced_host_go() -> None:
 def test_without_a_database_nothing_is_said_of_rows() -> None:
     seen = facts(ServerCase(ID, server()), database=False)
     assert all(isinstance(seen[f], Unread) for f in ("row.id", "rows.live", "rows.kept", "mapping.state"))
+
+
+@pytest.mark.parametrize("databases", [True, False])
+def test_a_migration_leads_from_its_source_to_its_destination(databases: bool) -> None:
+    row = {"id": 1, "status": "done", "migration_type": "evacuation", "source_compute": HOST, "dest_compute": "gpu-3"}
+    api = Migration(1, ID, "done", "evacuation", "m", HOST, "gpu-3")
+    scene = SimpleNamespace(
+        has=lambda _: databases, cloud=SimpleNamespace(migrations=lambda _: [api]),
+        databases=SimpleNamespace(read=lambda *_: [row]),
+    )
+    [found] = migrations_of(scene, ID)  # type: ignore[arg-type]
+    assert (found.type, found.source, found.dest) == ("evacuation", HOST, "gpu-3")
