@@ -7,9 +7,8 @@ _sync_volumes, _sync_gigabytes and so on), cinder/cmd/manage.py (QuotaCommands).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError
@@ -27,8 +26,8 @@ AT_ONCE = 100
 LOOKS = 5
 #: Counts that a sentence names.
 NAMED = 12
-#: Later than any time of a service.
-NEVER = datetime(9999, 12, 31)  # noqa: DTZ001 - the services store naive UTC
+#: An age in seconds below which nothing is, whatever the clocks say.
+NOTHING = -10 * 365 * 86400
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ class Projects:
     def look(self, scene: Scene, subject_id: str) -> Look | None:
         """See subject.Subject. A project without any count is known where keystone knows it."""
         case = read_cases(_cinder(scene), [subject_id])[subject_id]
-        name = _name(scene, subject_id)
+        name = _name(scene, subject_id, needed=not (case.usages or case.counts))
         if name is None and not (case.usages or case.counts):
             return None
         facts = project_facts(subject_id, case, scene, self._snapshots)
@@ -197,10 +196,8 @@ class Projects:
         case = read_cases(_cinder(scene), [name])[name]
         if case.usages or case.counts:
             return [(name, name)]
-        with suppress(CloudRefused):  # who may not list projects names them by their ids
-            found = [(p.id, p.id) for p in scene.cloud.projects.named(name)]
-            return found or ([(name, name)] if scene.cloud.projects.project(name) else [])
-        return []
+        found = [(p.id, p.id) for p in scene.cloud.projects.named(name)]
+        return found or ([(name, name)] if scene.cloud.projects.project(name) else [])
 
     def gone(self, subject_id: str) -> dict[str, Any]:
         """See subject.Subject."""
@@ -213,12 +210,15 @@ def _cinder(scene: Scene) -> Databases:
     return scene.databases
 
 
-def _name(scene: Scene, project_id: str) -> str | None:
-    """The project's name, None where keystone has no such project or does not tell."""
-    with suppress(CloudRefused, CloudUnknown):
+def _name(scene: Scene, project_id: str, *, needed: bool) -> str | None:
+    """The project's name, None where keystone has no such project. Unless ``needed``, also where it does not tell."""
+    try:
         project = scene.cloud.projects.project(project_id)
-        return project.name if project else None
-    return None
+    except (CloudRefused, CloudUnknown):
+        if needed:
+            raise
+        return None
+    return project.name if project else None
 
 
 def project_facts(project_id: str, case: QuotaCase, scene: Scene, snapshots: bool | None) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def project_facts(project_id: str, case: QuotaCase, scene: Scene, snapshots: boo
         "project.id": project_id,
         "project.idle": scene.idle(changed_at),
         "project.changed_at": changed_at.isoformat() if changed_at else None,
-        "project.since": _since(scene.older_than),
+        "project.young": int(scene.older_than.total_seconds()) or NOTHING,
         "project.uncounted": case.uncounted,
         "reservations.live": live.things,
         "reservations.until": f"{live.ends_at:%Y-%m-%d %H:%M:%S} UTC" if live.ends_at else "for ever",
@@ -243,11 +243,6 @@ def project_facts(project_id: str, case: QuotaCase, scene: Scene, snapshots: boo
         "remark": _remark(wrong),
         "identities": (),
     } | _first_wrong(wrong, snapshots) | _first_twin(twins)
-
-
-def _since(older_than: timedelta) -> datetime:
-    """What changed later than this is too young, naive UTC; an age of 0 takes everything."""
-    return (datetime.now(UTC) - older_than).replace(tzinfo=None, microsecond=0) if older_than else NEVER
 
 
 def _first_wrong(wrong: list[tuple[Usage, int | None]], snapshots: bool | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 -- purpose: set one count of cinder to what there is, counted again by the statement that sets it
 -- params: project_id = project.id, usage_id = usage.id, resource = usage.resource, kind = usage.kind
 -- params: type_name = usage.type, in_use = usage.in_use, reserved = usage.reserved, counted = usage.counted
--- params: with_snapshots = usage.with_snapshots, since = project.since
+-- params: with_snapshots = usage.with_snapshots, young = project.young
 -- guard in sql: usage.id is not none
 -- guard in sql: reservations.live is 0
 -- guard in sql: reservations.expired is 0
@@ -86,15 +86,15 @@ WHERE quota_usages.id = :usage_id
     SELECT 1 FROM volumes AS v
     WHERE v.project_id = :project_id AND v.deleted = 0
       AND v.status IN ('creating', 'deleting', 'extending', 'retyping', 'managing', 'unmanaging')
-      AND COALESCE(v.updated_at, v.created_at) > :since
+      AND COALESCE(v.updated_at, v.created_at) > UTC_TIMESTAMP() - INTERVAL :young SECOND
   )
   AND NOT EXISTS (
     SELECT 1 FROM snapshots AS s
     WHERE s.project_id = :project_id AND s.deleted = 0 AND s.status IN ('creating', 'deleting')
-      AND COALESCE(s.updated_at, s.created_at) > :since
+      AND COALESCE(s.updated_at, s.created_at) > UTC_TIMESTAMP() - INTERVAL :young SECOND
   )
   AND NOT EXISTS (
     SELECT 1 FROM backups AS b
     WHERE b.project_id = :project_id AND b.deleted = 0 AND b.status IN ('creating', 'deleting', 'restoring')
-      AND COALESCE(b.updated_at, b.created_at) > :since
+      AND COALESCE(b.updated_at, b.created_at) > UTC_TIMESTAMP() - INTERVAL :young SECOND
   );

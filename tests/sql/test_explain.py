@@ -171,7 +171,7 @@ PARAMETERS: dict[str, Any] = {
     "actions": [17, 18], "hosts": PAGE[:10], "request_id": 17, "created_at": "2024-02-29 23:59:58", "cell": "17",
     "consumers": PAGE[:10], "nodes": PAGE[:10], "generation": 1,
     "project_id": "17", "project_ids": PAGE[:10], "usage_id": 17, "twin_id": 17, "resource": "volumes", "kind": "gigabytes",
-    "type_name": "17", "in_use": 17, "reserved": 1, "counted": 16, "with_snapshots": 1, "since": "2024-02-29 23:59:58",
+    "type_name": "17", "in_use": 17, "reserved": 1, "counted": 16, "with_snapshots": 1, "young": 900,
     "device": "/dev/vdb", "kept_id": 18, "kept_attachment": "18", "power_state": 4,
     "image_id": "17", "image_status": "active", "image_name": "17", "image_ids": PAGE[:10],
 }

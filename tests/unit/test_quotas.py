@@ -214,7 +214,8 @@ def test_a_project_is_found_by_id_without_keystone_and_by_name_with_it() -> None
     assert subject.named(on(Tables(5), may=False), P) == [(P, P)]
     assert subject.named(on(Tables(5), demo), "demo") == [(P, P)]
     assert subject.named(on(Tables(5), demo, Project("x", "demo")), "demo") == [(P, P), ("x", "x")]
-    assert subject.named(on(Tables(5), may=False), "demo") == []
+    with pytest.raises(CloudRefused, match="not authorized"):  # who may not ask is not told that there is none
+        subject.named(on(Tables(5), may=False), "demo")
     assert subject.named(on(Tables(), demo), P) == [(P, P)]
     assert subject.named(on(Tables(), demo), "nobody") == []
 

@@ -30,7 +30,7 @@ from tests.sql.world import LONG_AGO, NOW, World
 WRONG = "usage.id is not none"
 UNCOUNTED = "project.uncounted is 0"
 IDLE = "project.idle is True"
-LATER = SINCE + timedelta(seconds=1)
+LATER = SINCE + timedelta(days=1)
 
 
 def seed(w: World) -> None:
@@ -41,7 +41,8 @@ def seed(w: World) -> None:
     reservation(w, "over, of the count", 60, deleted=1, usage_id=w["wrong"]["id"])
     w.params = {
         "project_id": PROJECT, "usage_id": w["wrong"]["id"], "resource": "volumes", "kind": "volumes", "type_name": None,
-        "in_use": 17, "reserved": 2, "counted": TRUE["volumes", None], "with_snapshots": 1, "since": SINCE,
+        "in_use": 17, "reserved": 2, "counted": TRUE["volumes", None], "with_snapshots": 1,
+        "young": int((w.utc() - SINCE).total_seconds()),
     }
     w.expect("wrong", in_use=w.params["counted"], reserved=0, updated_at=NOW)
 
