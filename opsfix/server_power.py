@@ -42,7 +42,8 @@ class ResetServer(Step):
             cloud.reset_server(server_id, self.state)
             course.left = replace(now, vm_state=self.state, task_state=None)
 
-        back = inverses.reset_server(server_id, "error", self.state) if facts["server.vm_state"] == "error" else None
+        failed = (facts["server.vm_state"], facts["server.task_state"]) == ("error", None)  # no call gives a task back
+        back = inverses.reset_server(server_id, "error", self.state) if failed else None
         yield Call(f"nova: reset server {server_id} to {self.state}", reset, back)
 
 
