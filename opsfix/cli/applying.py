@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from opsfix import plans
-from opsfix.engine.run import Approved
+from opsfix.engine.way import Approved
 from opsfix.errors import UsageError
 
 
@@ -18,18 +18,18 @@ def run_plan(ctx: click.Context, path: Path, max_age: timedelta, own: Mapping[st
     """Check the plan, then run its command; that ends the process with its exit code."""
     plan = plans.read(path, max_age)
     command = _command(ctx, str(plan["command"]))
-    [names] = [p.name for p in command.params if isinstance(p, click.Argument)]
     given = {k: _given(k, v) for k, v in plan["parameters"].items()}
     if strange := given.keys() - {p.name for p in command.params}:
         raise UsageError(f"{path} has parameters that '{plan['command']}' has not: {', '.join(sorted(strange))}; make a new plan")
-    fixed = {names: tuple(item["id"] for item in plan["items"]), "limit": 0, "yes": True, "plan_out": None}
     if not plan["items"]:
         raise UsageError(f"{path} holds nothing to do")
-    optional = {p.name: None for p in command.params if p.name in ("on_hosts", "hosts")}
-    if "everything" in given:
-        fixed["everything"] = False
     ctx.obj = plan
-    ctx.invoke(command, **{**given, **optional, **fixed, **own})
+    ctx.invoke(command, **{**given, **own, "plan_out": None})
+
+
+def targets(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """The ids of the plan's items."""
+    return tuple(item["id"] for item in plan["items"])
 
 
 def approved(plan: Mapping[str, Any]) -> dict[str, Approved]:

@@ -14,7 +14,8 @@ import click
 from opsfix.cli import session
 from opsfix.cli.proving import prove
 from opsfix.cli.repairing import Command
-from opsfix.engine.run import Finding, Run
+from opsfix.engine.run import Run
+from opsfix.engine.way import Finding
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, DatabaseUnknown, ExitCode
 from opsfix.gateways.opening import open_databases
 from opsfix.guards import Unread, said

@@ -13,7 +13,8 @@ from opsfix import journal as journals
 from opsfix.cli import session
 from opsfix.cli.repairing import kept_report, recorders, steady
 from opsfix.config import Settings
-from opsfix.engine.run import Finding, Run
+from opsfix.engine.run import Run
+from opsfix.engine.way import Finding
 from opsfix.errors import PRECEDENCE, CloudRefused, CloudUnknown, ConfigError, DatabaseUnknown, ExitCode
 from opsfix.forwarding.changes import Batch, Forwardings, repairs
 from opsfix.forwarding.importing import Difference, Problem

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -19,6 +19,7 @@ from opsfix import journal as journals
 from opsfix import plans
 from opsfix.cli import session
 from opsfix.cli.applying import approved
+from opsfix.cli.applying import targets as planned_targets
 from opsfix.cli.proving import prove
 from opsfix.config import Settings
 from opsfix.engine.run import Run
@@ -88,6 +89,8 @@ class Stoppable(Protocol):
 
 def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], options: Options) -> int:
     """Find, plan, act, verify, fall back, verify, report; returns the exit code."""
+    if ctx.obj is not None:  # a plan says what is meant, however its command was told; it was read and approved
+        targets, options = planned_targets(ctx.obj), replace(options, everything=False, limit=0, yes=True)
     mode = options.mode
     _check_targets(command, targets, options)
     if options.plan_out is not None:

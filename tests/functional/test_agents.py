@@ -93,7 +93,9 @@ def test_dead_agents_go_and_what_lives_or_is_needed_stays(broken: Lab, tmp_path:
     _check_refusals(lab)
     assert others(site) == before
 
-    ran = clean(lab, "--host", OLDER, "--commit")
+    plan = str(tmp_path / "plan.json")
+    assert clean(lab, "--host", OLDER, "--dry-run", "--plan-out", plan).code == 3
+    ran = lab.run("apply", plan, "--commit", "-o", "json")
     assert (ran.code, {i["name"]: (i["outcome"], i["by"]) for i in ran.report["items"]}) == (
         0, {f"nova-scheduler on {OLDER}": ("repaired", "api"), f"cinder-backup on {OLDER}": ("repaired", "sql")},
     ), ran.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -235,7 +236,7 @@ def test_a_dead_host_leaves_every_service_and_comes_back(fresh: Lab) -> None:
     comes_back(fresh)
 
 
-def test_what_a_brutal_purge_left_is_cleaned(fresh: Lab) -> None:
+def test_what_a_brutal_purge_left_is_cleaned(fresh: Lab, tmp_path: Path) -> None:
     """The rows were deleted by hand, and the host got another uuid: its name is taken, by a provider in use by nobody."""
     api = fresh.api
     aggregate = api.compute.create_aggregate(name="left", availability_zone=None)
@@ -254,7 +255,10 @@ def test_what_a_brutal_purge_left_is_cleaned(fresh: Lab) -> None:
     fenced = (HOST, "--fenced", HOST)
     assert purge(fresh, *fenced).code == 3
     assert api.placement.get(f"/resource_providers/{root}").status_code == 200
-    ran = purge(fresh, *fenced, "--commit")
+    plan = tmp_path / "plan.json"
+    assert purge(fresh, *fenced, "--dry-run", "--plan-out", str(plan)).code == 3
+    assert json.loads(plan.read_text())["sql"] != {}
+    ran = fresh.run("apply", str(plan), "--commit", "-o", "json")
 
     assert (ran.code, ran.item(HOST)["outcome"]) == (0, "repaired"), ran.out
     assert traces(fresh, HOST) == {}

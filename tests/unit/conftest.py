@@ -2,13 +2,13 @@
 
 import pytest
 
-from opsfix.engine import run
+from opsfix.engine import way
 from tests.fakes.cloud import FakeCloud
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "SETTLES", 0.2)
+    monkeypatch.setattr(way, "SETTLES", 0.2)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from opsfix.engine.run import Finding, Run
+from opsfix.engine.run import Run
+from opsfix.engine.way import Finding
 from opsfix.finders import stuck_volumes
 from opsfix.mappings import MappedVolumes
 from opsfix.mismatches import mismatched_volumes

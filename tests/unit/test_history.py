@@ -200,7 +200,6 @@ def test_a_plan_is_carried_out_on_its_items_only(opsfix: Shell, plan: Path) -> N
     done = opsfix.json("apply", str(plan))
     assert [(i["id"], i["outcome"]) for i in done["items"]] == [(document["items"][0]["id"], "repaired")]
     assert opsfix.cloud.volume(other).status == "attaching"  # type: ignore[union-attr]
-    assert opsfix.json("history")["runs"][0]["plan"] in (document["hash"], None)
     assert opsfix.json("history", done["run"])["plan"] == document["hash"]
     again = opsfix.json("apply", str(plan))
     assert (again["exit_code"], again["items"][0]["outcome"]) == (0, "healthy")

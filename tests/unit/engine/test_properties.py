@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsfix.engine import run as engine
+from opsfix.engine import way as engine
 from opsfix.model import Item, Mode, Outcome
 from tests.fakes.cloud import FakeCloud
 from tests.unit.driving import Driver, unchanged

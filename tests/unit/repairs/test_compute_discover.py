@@ -114,7 +114,7 @@ def test_its_failure_is_told_and_the_sql_shown(cloud: DiscoveringCloud) -> None:
 
 
 def test_a_discovery_that_mapped_nothing_failed(cloud: DiscoveringCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opsfix.engine.run.SETTLES", 0.05)
+    monkeypatch.setattr("opsfix.engine.way.SETTLES", 0.05)
     cloud.mapped = []
     assert discover(cloud).outcome is Outcome.FAILED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,10 @@ from typing import Any
 import pytest
 
 from opsfix import compute_steps
-from opsfix.compute_list import computes
 from opsfix.computes import PERIOD, Computes
 from opsfix.engine.plan import plan
 from opsfix.engine.run import Run
+from opsfix.engine.way import Approved
 from opsfix.errors import CloudRefused
 from opsfix.guards import Unread
 from opsfix.model import Item, Mode, Outcome
@@ -54,11 +55,11 @@ def cloud() -> HostCloud:
 
 
 def run(cloud: HostCloud, *hosts: str, mode: Mode = Mode.APPLY, rows: HostRows | None = None, cell: str | None = None,
-        **scene: Any) -> list[Item]:  # fmt: skip
+        approved: dict[str, Approved] | None = None, **scene: Any) -> list[Item]:  # fmt: skip
     options = {"older_than": timedelta(minutes=15), "deadline": 0.3} | scene
     found = Run(
         Computes(cell, period=BRIEF), COMPUTE_PURGE, Scene(cloud, rows, **options), mode, lambda _: lambda *_, **__: None,  # type: ignore[arg-type]
-        staged=True,
+        staged=True, approved=approved,
     )
     return found.find_and_repair(hosts or (GPU,), named=True)
 
@@ -108,6 +109,25 @@ def test_a_dry_run_shows_every_stage_and_changes_nothing(cloud: HostCloud) -> No
     assert (item.outcome, cloud.sent) == (Outcome.NEEDS_COMMIT, [])
     told = " ".join(step.what for step in item.steps)
     assert all(word in told for word in ("watch", "disable", "force", "delete nova-compute", "move router", "delete l3 agent"))
+
+
+def _planned(cloud: HostCloud, stages: slice) -> dict[str, Approved]:
+    """What a plan of a dry run allows, or a part of it."""
+    shown = purge(cloud, mode=Mode.DRY_RUN)
+    return {GPU: Approved(shown.stages[stages], tuple(json.loads(json.dumps([s.as_dict() for s in shown.steps]))))}
+
+
+@pytest.mark.parametrize(
+    ("stages", "outcome", "words", "left"),
+    [(slice(None), Outcome.REPAIRED, "read again", 0), (slice(1), Outcome.NEEDS_COMMIT, "what is left was not in it", 1)],
+)
+def test_a_plan_of_several_stages_is_carried_out_as_far_as_it_goes(
+    cloud: HostCloud, stages: slice, outcome: Outcome, words: str, left: int
+) -> None:
+    cloud.add_agent(GPU, "Open vSwitch agent")
+    item = purge(cloud, approved=_planned(cloud, stages))
+    assert (item.outcome, words in item.reason) == (outcome, True), item.reason
+    assert len(cloud.all_agents) == left
 
 
 def test_a_host_that_nobody_knows_is_not_found(cloud: HostCloud) -> None:
@@ -448,17 +468,3 @@ def test_every_guard_of_every_stage_refuses(repair: Any) -> None:
             refusal = plan("compute", (repair,), facts | {guard.fact: value}, check_age=True).refusal
             assert refusal, guard
             assert "{" not in refusal
-
-
-# the list
-
-
-def test_the_list_shows_every_host_once_and_the_dead_alone(cloud: HostCloud) -> None:
-    cloud.add_agent(GPU, "Open vSwitch agent")
-    whole = computes(cloud, None, dead=False)
-    assert [(h["host"], h["state"], h["providers"]) for h in whole["computes"]] == [
-        ("GPU-1", "up", ["node-3"]), ("gpu-1", "down", ["node-0"]), ("gpu-1.site-b", "up", ["node-2"]), ("gpu-10", "up", ["node-1"]),
-    ]
-    [dead] = computes(cloud, None, dead=True)["computes"]
-    assert (dead["host"], dead["agents_down"], dead["cell"], dead["servers"]) == (GPU, ["open vswitch agent"], None, 0)
-    assert abs((datetime.now(UTC) - LONG_AGO).total_seconds() - dead["heartbeat_age"]) < 5
