@@ -5,27 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from opsfix.agent_rows import read_rows
-from opsfix.compute_steps import unless_gone
-from opsfix.errors import CloudRefused, CloudUnknown
+from opsfix.errors import CloudRefused
 from opsfix.guards import Facts
-from opsfix.model import Result
 from opsfix.ports import Cloud
-from opsfix.steps import Call, Course, Step
+from opsfix.steps import Call, Course, Step, unless_gone, watch
 
 
 class WatchAgent(Step):
-    """Change nothing until a period of heartbeats is over since the run began; the look after it tells whether it reported."""
+    """Change nothing until a period of heartbeats is over since the run began."""
 
     def calls(self, facts: Facts) -> Iterator[Call]:
-        seconds = facts["agent.waits"]
-
-        def watch(_: Cloud, course: Course) -> Result:
-            if course.stop.wait(seconds):
-                raise CloudUnknown("interrupted while it was watched")
-            return Result.DONE
-
-        what = f"that {facts['agent.binary']} on {facts['agent.host']} does not report"
-        yield Call(f"watch for {facts['agent.period']:.0f} s {what}", watch)
+        what = f"{facts['agent.binary']} on {facts['agent.host']} does not report"
+        yield watch(facts["agent.waits"], facts["agent.period"], what)
 
 
 class DeleteService(Step):

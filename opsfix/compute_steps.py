@@ -10,39 +10,17 @@ from opsfix.errors import CloudRefused, CloudUnknown
 from opsfix.guards import Facts
 from opsfix.model import Result
 from opsfix.ports import Cloud
-from opsfix.steps import Call, Course, Step
-
-Send = Callable[[Cloud, Course], Result | None]
-
-
-def unless_gone(send: Callable[[Cloud], None]) -> Send:
-    """What is already gone needs no deletion."""
-
-    def sent(cloud: Cloud, _: Course) -> Result | None:
-        try:
-            send(cloud)
-        except CloudRefused as e:
-            if e.status != 404:
-                raise
-            return Result.SKIPPED
-        return None
-
-    return sent
+from opsfix.steps import Call, Course, Send, Step, unless_gone, watch
 
 
 @dataclass(frozen=True)
 class WatchHost(Step):
-    """Change nothing for a period of heartbeats (seconds); the look after it tells whether anything moved."""
+    """Change nothing for a period of heartbeats (seconds)."""
 
     seconds: float
 
     def calls(self, facts: Facts) -> Iterator[Call]:
-        def watch(_: Cloud, course: Course) -> Result:
-            if course.stop.wait(self.seconds):
-                raise CloudUnknown("interrupted while the host was watched")
-            return Result.DONE
-
-        yield Call(f"watch for {self.seconds:.0f} s that nothing on {facts['compute.id']} reports", watch, inverses.NOTHING)
+        yield watch(self.seconds, self.seconds, f"nothing on {facts['compute.id']} reports")
 
 
 class RetireCompute(Step):

@@ -41,7 +41,8 @@ class MoveServer(Step):
             note = disk if way == "evacuate" and facts["server.local_disk"] else ""
             yield Call(f"nova: {way} server {server} from {facts['server.from']}{note}", _moving(facts))
         if way == WAIT:
-            yield Call(f"nova: wait until server {server} is off {facts['server.from']}", _awaiting(facts))
+            what = f"nova: wait until server {server} is off {facts['server.from']}"
+            yield Call(what, lambda cloud, course: _await(cloud, facts, course), {})
         if way in ("cold-migrate", CONFIRM, WAIT):
             yield Call(f"nova: confirm that server {server} has left {facts['server.from']}", _confirming(facts))
 
@@ -62,10 +63,6 @@ def _moving(facts: Facts) -> Callable[[Cloud, Course], None]:
         _await(cloud, facts, course)
 
     return send
-
-
-def _awaiting(facts: Facts) -> Callable[[Cloud, Course], None]:
-    return lambda cloud, course: _await(cloud, facts, course)
 
 
 def _await(cloud: Cloud, facts: Facts, course: Course) -> None:

@@ -7,13 +7,14 @@ itself be undone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from inspect import signature
 from typing import Any
 
 from opsfix.errors import CloudRefused
-from opsfix.model import Result
 from opsfix.ports import Cloud
 from opsfix.resources import PortForwarding
-from opsfix.steps import Call, Course
+from opsfix.steps import Call, Course, deletion, unless_gone
 
 Inverse = Mapping[str, Mapping[str, Any]]
 #: A step that changes nothing, or that another step of the same item takes back.
@@ -84,78 +85,14 @@ def _create_attachment(volume: str, server: str, attached: bool) -> Call:
 def _delete_attachment(made: Mapping[str, str]) -> Call:
     attachment = made["attachment"]
 
-    def send(cloud: Cloud, _: Course) -> Result | None:
-        return _unless_gone(lambda: cloud.delete_attachment(attachment))
-
-    return Call(f"cinder: delete attachment {attachment}", send)
+    return Call(f"cinder: delete attachment {attachment}", deletion(attachment))
 
 
-def _unless_gone(send: Callable[[], None]) -> Result | None:
-    try:
-        send()
-    except CloudRefused as e:
-        if e.status != 404:
-            raise
-        return Result.SKIPPED
-    return None
-
-
-def _enable_compute(service: str, host: str) -> Call:
-    back = {"disable_compute": {"service": service, "host": host}}
-    return Call(f"nova: enable nova-compute on {host}", lambda cloud, _: cloud.hosts.enable_compute(service), back)
-
-
-def _disable_compute(service: str, host: str) -> Call:
-    back = {"enable_compute": {"service": service, "host": host}}
-    return Call(f"nova: disable nova-compute on {host}", lambda cloud, _: cloud.hosts.disable_compute(service), back)
-
-
-def _unforce_down(service: str, host: str) -> Call:
-    back = {"force_down": {"service": service, "host": host}}
-    return Call(f"nova: no longer force nova-compute on {host} down", lambda cloud, _: cloud.hosts.unforce_down(service), back)
-
-
-def _force_down(service: str, host: str) -> Call:
-    back = {"unforce_down": {"service": service, "host": host}}
-    return Call(f"nova: force nova-compute on {host} down", lambda cloud, _: cloud.hosts.force_down(service), back)
-
-
-def _join_aggregate(aggregate: int, host: str) -> Call:
-    back = {"leave_aggregate": {"aggregate": aggregate, "host": host}}
-    return Call(f"nova: put {host} into aggregate {aggregate}", lambda cloud, _: cloud.hosts.join_aggregate(aggregate, host), back)
-
-
-def _leave_aggregate(aggregate: int, host: str) -> Call:
-    back = {"join_aggregate": {"aggregate": aggregate, "host": host}}
-    return Call(f"nova: take {host} out of aggregate {aggregate}", lambda cloud, _: cloud.hosts.leave_aggregate(aggregate, host), back)
-
-
-def _enable_volume_service(binary: str, host: str) -> Call:
-    back = {"disable_volume_service": {"binary": binary, "host": host}}
-    return Call(f"cinder: enable {binary} {host}", lambda cloud, _: cloud.hosts.enable_volume_service(binary, host), back)
-
-
-def _disable_volume_service(binary: str, host: str) -> Call:
-    back = {"enable_volume_service": {"binary": binary, "host": host}}
-    return Call(f"cinder: disable {binary} {host}", lambda cloud, _: cloud.hosts.disable_volume_service(binary, host), back)
-
-
-def _lock_server(server: str) -> Call:
-    return Call(f"nova: lock server {server}", lambda cloud, _: cloud.lock_server(server), {"unlock_server": {"server": server}})
-
-
-def _unlock_server(server: str) -> Call:
-    return Call(f"nova: unlock server {server}", lambda cloud, _: cloud.unlock_server(server), {"lock_server": {"server": server}})
-
-
-def _protect_image(image: str) -> Call:
-    back = {"unprotect_image": {"image": image}}
-    return Call(f"glance: protect image {image}", lambda cloud, _: cloud.images.protect(image, protected=True), back)
-
-
-def _unprotect_image(image: str) -> Call:
-    back = {"protect_image": {"image": image}}
-    return Call(f"glance: unprotect image {image}", lambda cloud, _: cloud.images.protect(image, protected=False), back)
+def _switch(name: str, **arguments: Any) -> Call:
+    """One of two calls of which each is the other's inverse."""
+    back, what, send = _SWITCHES[name]
+    signature(send).bind(None, **arguments)
+    return Call(what.format(**arguments), lambda cloud, _: send(cloud, **arguments), {back: arguments})
 
 
 def _create_forwarding(**fields: Any) -> Call:
@@ -170,9 +107,7 @@ def _create_forwarding(**fields: Any) -> Call:
 def _delete_forwarding(made: Mapping[str, str], **fields: Any) -> Call:
     forwarding, made_id = _forwarding(fields), made["port_forwarding"]
 
-    def send(cloud: Cloud, _: Course) -> Result | None:
-        return _unless_gone(lambda: cloud.network.delete_forwarding(forwarding.floating_ip_id, made_id))
-
+    send = unless_gone(lambda cloud: cloud.network.delete_forwarding(forwarding.floating_ip_id, made_id))
     return Call(f"neutron: remove forwarding {made_id}, {_said(forwarding)}", send, {"create_port_forwarding": fields})
 
 
@@ -186,16 +121,48 @@ def _said(f: PortForwarding) -> str:
     return f"{f.external[0]}/{f.protocol} to {f.address}:{f.internal[0]}"
 
 
+#: Name -> the name of its inverse, what it is called, and how it is sent.
+_SWITCHES: dict[str, tuple[str, str, Callable[..., None]]] = {
+    "enable_compute": (
+        "disable_compute", "nova: enable nova-compute on {host}",
+        lambda cloud, service, host: cloud.hosts.enable_compute(service)),  # noqa: ARG005 - host is told only
+    "disable_compute": (
+        "enable_compute", "nova: disable nova-compute on {host}",
+        lambda cloud, service, host: cloud.hosts.disable_compute(service)),  # noqa: ARG005 - host is told only
+    "unforce_down": (
+        "force_down", "nova: no longer force nova-compute on {host} down",
+        lambda cloud, service, host: cloud.hosts.unforce_down(service)),  # noqa: ARG005 - host is told only
+    "force_down": (
+        "unforce_down", "nova: force nova-compute on {host} down",
+        lambda cloud, service, host: cloud.hosts.force_down(service)),  # noqa: ARG005 - host is told only
+    "join_aggregate": (
+        "leave_aggregate", "nova: put {host} into aggregate {aggregate}",
+        lambda cloud, aggregate, host: cloud.hosts.join_aggregate(aggregate, host)),
+    "leave_aggregate": (
+        "join_aggregate", "nova: take {host} out of aggregate {aggregate}",
+        lambda cloud, aggregate, host: cloud.hosts.leave_aggregate(aggregate, host)),
+    "enable_volume_service": (
+        "disable_volume_service", "cinder: enable {binary} {host}",
+        lambda cloud, binary, host: cloud.hosts.enable_volume_service(binary, host)),
+    "disable_volume_service": (
+        "enable_volume_service", "cinder: disable {binary} {host}",
+        lambda cloud, binary, host: cloud.hosts.disable_volume_service(binary, host)),
+    "lock_server": (
+        "unlock_server", "nova: lock server {server}", lambda cloud, server: cloud.lock_server(server)),
+    "unlock_server": (
+        "lock_server", "nova: unlock server {server}", lambda cloud, server: cloud.unlock_server(server)),
+    "protect_image": (
+        "unprotect_image", "glance: protect image {image}",
+        lambda cloud, image: cloud.images.protect(image, protected=True)),
+    "unprotect_image": (
+        "protect_image", "glance: unprotect image {image}",
+        lambda cloud, image: cloud.images.protect(image, protected=False)),
+}
 _CALLS: dict[str, Callable[..., Call]] = {
     "reset_volume": _reset_volume, "reset_server": _reset_server,
     "create_attachment": _create_attachment, "delete_attachment": _delete_attachment,
-    "enable_compute": _enable_compute, "disable_compute": _disable_compute,
-    "unforce_down": _unforce_down, "force_down": _force_down,
-    "join_aggregate": _join_aggregate, "leave_aggregate": _leave_aggregate,
-    "enable_volume_service": _enable_volume_service, "disable_volume_service": _disable_volume_service,
-    "lock_server": _lock_server, "unlock_server": _unlock_server,
-    "protect_image": _protect_image, "unprotect_image": _unprotect_image,
     "create_port_forwarding": _create_forwarding, "delete_port_forwarding": _delete_forwarding,
+    **{name: partial(_switch, name) for name in _SWITCHES},
 }
 #: Those that need what the step made.
 _MADE = frozenset({"delete_attachment", "delete_port_forwarding"})

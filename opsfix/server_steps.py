@@ -8,7 +8,7 @@ from opsfix.errors import CloudRefused
 from opsfix.guards import Facts
 from opsfix.model import Result
 from opsfix.ports import Cloud
-from opsfix.steps import Call, Course, Step, _deletion, wait_for
+from opsfix.steps import Call, Course, Send, Step, deletion, unless_gone, wait_for
 
 #: Tasks with which nova takes no further request to delete while its host lives.
 DELETING = ("deleting", "soft-deleting")
@@ -90,16 +90,6 @@ def _rests(cloud: Cloud, server_id: str) -> bool:
     return server is None or server.task_state not in DELETING
 
 
-def _unless_gone(send: Callable[[], None]) -> Result | None:
-    try:
-        send()
-    except CloudRefused as e:
-        if e.status != 404:
-            raise
-        return Result.SKIPPED
-    return None
-
-
 class FreeVolumes(Step):
     """Delete each attachment of a server that is gone."""
 
@@ -107,7 +97,7 @@ class FreeVolumes(Step):
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         for attachment in facts["attachments.ids"]:
-            yield Call(f"cinder: delete attachment {attachment}", _deletion(attachment))
+            yield Call(f"cinder: delete attachment {attachment}", deletion(attachment))
 
 
 class FreePorts(Step):
@@ -123,14 +113,14 @@ class FreePorts(Step):
             yield Call(f"neutron: unbind port {port}", _of(server, port, lambda cloud, p: cloud.network.unbind_port(p)))
 
 
-def _of(server: str, port: str, send: Callable[[Cloud, str], None]) -> Callable[[Cloud, Course], Result | None]:
+def _of(server: str, port: str, send: Callable[[Cloud, str], None]) -> Send:
     """Send it only while the port is still the server's: its owner may have given it to another one."""
 
-    def sent(cloud: Cloud, _: Course) -> Result | None:
+    def sent(cloud: Cloud, course: Course) -> Result | None:
         found = cloud.network.port(port)
         if found is None or found.device_id != server:
             return Result.SKIPPED
-        return _unless_gone(lambda: send(cloud, port))
+        return unless_gone(lambda cloud: send(cloud, port))(cloud, course)
 
     return sent
 
@@ -142,5 +132,5 @@ class FreeAllocation(Step):
         server = facts["server.id"]
         yield Call(
             f"placement: delete the allocation of server {server}",
-            lambda cloud, _: _unless_gone(lambda: cloud.placement.delete_allocation(server)),
+            unless_gone(lambda cloud: cloud.placement.delete_allocation(server)),
         )

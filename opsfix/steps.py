@@ -29,16 +29,17 @@ class Course:
     said: str = ""
 
 
+#: Sends a change. SKIPPED is for one of which there turned out to be nothing to change.
+Send = Callable[[Cloud, Course], Result | None]
+
+
 @dataclass(frozen=True)
 class Call:
     """One change about to be sent. ``inverse`` names what would put it back (see inverses), None where nothing can; an
-    empty one is for what needs no undo: a wait, or a step that another one of the same item takes back.
-
-    ``send`` returns SKIPPED where there turned out to be nothing to change, else nothing.
-    """
+    empty one is for what needs no undo: a wait, or a step that another one of the same item takes back."""
 
     what: str
-    send: Callable[[Cloud, Course], Result | None]
+    send: Send
     inverse: Mapping[str, Any] | None = None
 
 
@@ -54,6 +55,32 @@ class Step:
     def back(self, facts: Facts, course: Course) -> Iterator[Call]:
         """What takes back what the step made when it or a later one is refused; nothing for most."""
         return iter(())
+
+
+def unless_gone(send: Callable[[Cloud], None]) -> Send:
+    """What is already gone needs no deletion."""
+
+    def sent(cloud: Cloud, _: Course) -> Result | None:
+        try:
+            send(cloud)
+        except CloudRefused as e:
+            if e.status != 404:
+                raise
+            return Result.SKIPPED
+        return None
+
+    return sent
+
+
+def watch(seconds: float, period: float, what: str) -> Call:
+    """Change nothing for so many seconds, the rest of ``period``; the look after it tells whether anything moved."""
+
+    def wait(_: Cloud, course: Course) -> Result:
+        if course.stop.wait(seconds):
+            raise CloudUnknown("interrupted while it was watched")
+        return Result.DONE
+
+    return Call(f"watch for {period:.0f} s that {what}", wait, {})
 
 
 @dataclass(frozen=True)
@@ -145,20 +172,14 @@ class DeleteStaleAttachments(Step):
     def calls(self, facts: Facts) -> Iterator[Call]:
         for attachment in facts[f"attachments.{self.group}_ids"]:
             server, status = facts[f"attachments.{self.group}_uses"][attachment]
-            yield Call(f"cinder: delete attachment {attachment}", _deletion(attachment), {"create_attachment": {
+            yield Call(f"cinder: delete attachment {attachment}", deletion(attachment), {"create_attachment": {
                 "volume": facts["volume.id"], "server": server, "attached": status == "attached",
             }} if server else None)
 
 
-def _deletion(attachment: str) -> Callable[[Cloud, Course], None]:
-    def delete(cloud: Cloud, _: Course) -> None:
-        try:
-            cloud.delete_attachment(attachment)
-        except CloudRefused as e:
-            if e.status != 404:
-                raise
-
-    return delete
+def deletion(attachment: str) -> Send:
+    """Of a volume attachment, in cinder's records only."""
+    return unless_gone(lambda cloud: cloud.delete_attachment(attachment))
 
 
 @dataclass(frozen=True)
@@ -200,7 +221,7 @@ class ReleaseVolume(Step):
     def calls(self, facts: Facts) -> Iterator[Call]:
         yield Call(
             f"cinder: release volume {facts['volume.id']}",
-            lambda cloud, course: _deletion(course.made["attachment"])(cloud, course), {},
+            lambda cloud, course: deletion(course.made["attachment"])(cloud, course), {},
         )
 
 

@@ -110,7 +110,7 @@ class _Undo:
             ended = self._sql(b) if isinstance(b, SqlStep) else self._api(b)
             if ended:
                 return ended
-        return Outcome.REPAIRED, f"it is as it was before the run{rest}"
+        return Outcome.REPAIRED, f"what the run changed was put back{rest}"
 
     def _back(self, step: ApiStep | SqlStep) -> SqlStep | Call | str | None:
         """What takes a step back: a transaction, a call, in words why nothing can, None where nothing need be."""
