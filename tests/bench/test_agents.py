@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.bench.measuring import OPSFIX, Report, alternately, measure, middle
-from tests.bench.test_states import LISTED, TIMES, crowd
+from tests.bench.population import crowd
+from tests.bench.test_states import HOSTED, LISTED, TIMES
 from tests.functional.cloud import Lab
 
 
@@ -18,7 +19,7 @@ def test_agents_of_very_many_servers(lab: Lab, report: Report, tmp_path: Path) -
     """``agent list`` by the APIs alone against the same listings raw; by the databases, for comparison."""
     command = [OPSFIX, "agent", "list", "-o", "json"]
     blind = lab.environ | {"OPSFIX_SERVICES_CONF_DIR": str(tmp_path)}
-    with crowd(lab, LISTED):
+    with crowd(lab, servers=LISTED, volumes=0, hosts=HOSTED):
         opsfix, plain = alternately(
             TIMES, lambda: measure(command, blind), lambda: measure([sys.executable, "-m", "tests.bench.holders"], lab.environ)
         )

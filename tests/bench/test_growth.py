@@ -27,7 +27,7 @@ def test_healthy_volumes_cost_nothing(lab: Lab, report: Report, tmp_path: Path) 
     ways = {"with the databases": {}, "by the API alone": {"OPSFIX_SERVICES_CONF_DIR": str(tmp_path / "empty")}}
     measured: dict[tuple[str, int], list[Measured]] = {}
     for size in (SMALL, LARGE):
-        with crowd(lab, size):
+        with crowd(lab, servers=size // 10, volumes=size):
             for way, environ in ways.items():
                 measured[way, size] = _runs(lab, ids, **environ)
     for way in ways:

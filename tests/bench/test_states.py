@@ -7,27 +7,20 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.bench.measuring import OPSFIX, Measured, Report, alternately, measure, middle
-from tests.bench.population import MARK, SERVER, _copy, _root
+from tests.bench.population import MARK, crowd, root
 from tests.functional.cloud import Lab, wait_until
 
 #: Servers to recover, API calls in flight, runs of each side.
 COUNT, WORKERS, TIMES = 50, 8, 3
-#: Servers whose addresses are listed.
-LISTED = int(os.environ.get("OPSFIX_BENCH_SERVERS") or 10_000)
+#: Servers whose addresses are listed, and the hosts that they are on.
+LISTED, HOSTED = int(os.environ.get("OPSFIX_BENCH_SERVERS") or 10_000), 500
 HOSTS = ("gpu-01", "gpu-02", "gpu-03")
-#: neutron's tables of a port, those that others refer to first, and the column that names the port.
-PORT = {
-    "ml2_port_bindings": "port_id", "ml2_port_binding_levels": "port_id", "ipallocations": "port_id",
-    "portsecuritybindings": "port_id",
-}
-
 
 def _raw(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tests.bench.ladder", str(WORKERS), *arguments]
@@ -65,7 +58,7 @@ def _cut_power(lab: Lab, ids: list[str]) -> None:
     for server in ids:
         [file] = Path(lab.environ["LAB_DIR"]).glob(f"state/*/guests/{server}.json")
         file.write_text(json.dumps(json.loads(file.read_text()) | {"state": 4}))
-    db = _root(lab)
+    db = root(lab)
     with db, db.cursor() as cursor:
         cell = lab.urls()["nova"].database
         cursor.execute(f"UPDATE {cell}.instances SET vm_state='error', power_state=4 WHERE uuid IN %s", (tuple(ids),))
@@ -92,54 +85,10 @@ def test_fifty_servers(lab: Lab, servers: list[str], report: Report) -> None:
     report.figure("peak memory of opsfix", middle(opsfix, lambda m: m.peak), " MiB", digits=0)
 
 
-@contextmanager
-def crowd(lab: Lab, size: int) -> Iterator[None]:
-    """This many servers with a port each, copied from a healthy one in nova's and neutron's tables; removed in the end."""
-    server = lab.healthy["servers"][0]
-    cell = lab.urls()["nova"].database
-    db = _root(lab)
-    with db, db.cursor() as cursor:
-        _remove(cursor, cell)
-        try:
-            for table, column in SERVER.items():
-                _copy(cursor, f"{cell}.{table}", f"{column}='{server}'", size, **{column: "vm"})
-            _copy(cursor, "nova_api.instance_mappings", f"instance_uuid='{server}'", size, instance_uuid="vm")
-            _copy_ports(cursor, server, size)
-            yield
-        finally:
-            _remove(cursor, cell)
-
-
-def _copy_ports(cursor: Any, server: str, size: int) -> None:
-    cursor.execute("SELECT id, standard_attr_id FROM neutron.ports WHERE device_id=%s", (server,))
-    port, attributes = cursor.fetchone()
-    cursor.execute("SELECT MAX(id) FROM neutron.standardattributes")
-    last = cursor.fetchone()[0]
-    cursor.execute(
-        "INSERT INTO neutron.standardattributes (id, resource_type, created_at, updated_at, description, revision_number)"
-        f" SELECT {last} + s.seq, m.resource_type, m.created_at, m.updated_at, '{MARK}', m.revision_number"
-        f" FROM (SELECT * FROM neutron.standardattributes WHERE id={attributes}) m, seq_1_to_{size} s"
-    )
-    mac = "CONCAT('fa:17:00:', INSERT(INSERT(LPAD(HEX(s.seq), 6, '0'), 5, 0, ':'), 3, 0, ':'))"
-    own = {"standard_attr_id": f"{last} + s.seq", "mac_address": mac}
-    _copy(cursor, "neutron.ports", f"id='{port}'", size, values=own, id="port", device_id="vm")
-    for table, column in PORT.items():
-        address = {"ip_address": "CONCAT('10.77.', s.seq DIV 250, '.', s.seq MOD 250 + 1)"} if table == "ipallocations" else {}
-        _copy(cursor, f"neutron.{table}", f"port_id='{port}'", size, values=address, **{column: "port"})
-
-
-def _remove(cursor: Any, cell: str) -> None:
-    cursor.execute(f"DELETE FROM neutron.ports WHERE id LIKE '{MARK}%'")  # its other rows go with it
-    cursor.execute(f"DELETE FROM neutron.standardattributes WHERE description = '{MARK}'")
-    cursor.execute(f"DELETE FROM nova_api.instance_mappings WHERE instance_uuid LIKE '{MARK}%'")
-    for table, column in reversed(SERVER.items()):
-        cursor.execute(f"DELETE FROM {cell}.{table} WHERE {column} LIKE '{MARK}%'")
-
-
 @pytest.mark.timeout(3600)
 def test_the_addresses_of_very_many(lab: Lab, report: Report) -> None:
     """``instance ips`` against the bare listings of nova's servers and neutron's ports."""
-    with crowd(lab, LISTED):
+    with crowd(lab, servers=LISTED, volumes=0, hosts=HOSTED):
         listing = [OPSFIX, "instance", "ips", "-o", "csv"]
         opsfix, plain = alternately(TIMES, lambda: measure(listing, lab.environ), lambda: measure(_raw(), lab.environ))
         cached = measure([*listing, "--from-db"], lab.environ)

@@ -253,11 +253,11 @@ def test_what_a_brutal_purge_left_is_cleaned(fresh: Lab, tmp_path: Path) -> None
 
     assert f"nothing tells when {HOST} last lived" in reason(purge(fresh, HOST, "--commit"))
     fenced = (HOST, "--fenced", HOST)
-    assert purge(fresh, *fenced).code == 3
-    assert api.placement.get(f"/resource_providers/{root}").status_code == 200
     plan = tmp_path / "plan.json"
     assert purge(fresh, *fenced, "--dry-run", "--plan-out", str(plan)).code == 3
     assert json.loads(plan.read_text())["sql"] != {}
+    assert fresh.run("apply", str(plan)).code == 3
+    assert api.placement.get(f"/resource_providers/{root}").status_code == 200
     ran = fresh.run("apply", str(plan), "--commit", "-o", "json")
 
     assert (ran.code, ran.item(HOST)["outcome"]) == (0, "repaired"), ran.out

@@ -130,6 +130,16 @@ def test_a_plan_of_several_stages_is_carried_out_as_far_as_it_goes(
     assert len(cloud.all_agents) == left
 
 
+@pytest.mark.parametrize(("then", "outcome"), [((1,), Outcome.REPAIRED), ((1, 2, 3), Outcome.REFUSED)])
+def test_a_plan_of_which_a_part_is_done_goes_on_and_none_that_grew(cloud: HostCloud, then: tuple[int, ...], outcome: Outcome) -> None:
+    cloud.groups = [Aggregate(n, "a", (GPU,)) for n in (1, 2)]
+    approved = _planned(cloud, slice(None))
+    cloud.groups = [Aggregate(n, "a", (GPU,)) for n in then]
+    item = purge(cloud, approved=approved)
+    assert item.outcome is outcome, item.reason
+    assert (GPU in [s.host for s in cloud.services]) == (outcome is Outcome.REFUSED)
+
+
 def test_a_host_that_nobody_knows_is_not_found(cloud: HostCloud) -> None:
     assert [i.outcome for i in run(cloud, "gpu-2", "gpu", "gpu-%", "Gpu-1")] == [Outcome.FAILED] * 4
 
