@@ -10,14 +10,14 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.bench.ladder import Raw, login
+from tests.bench.ladder import CINDER, NOVA, Raw, login
 
 
 def main() -> None:
     """Print how much was listed."""
     token, found = login()
-    kinds = ("compute", "network", "block-storage", "image", "placement")
-    nova, neutron, cinder, glance, placement = (Raw(token, found[kind]) for kind in kinds)
+    nova, cinder = Raw(token, found["compute"], NOVA), Raw(token, found["block-storage"], CINDER)
+    neutron, glance, placement = (Raw(token, found[kind]) for kind in ("network", "image", "placement"))
 
     def allocations() -> int:
         providers = placement.get("/resource_providers")["resource_providers"]

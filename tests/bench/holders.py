@@ -9,25 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from tests.bench.ladder import Raw, login
-
-
-class Plain(Raw):
-    """A service that refuses the version of another."""
-
-    def get(self, path: str, **query: Any) -> Any:
-        """An answer's body."""
-        answer = self._session().get(self._url + path, params=query, timeout=120)
-        answer.raise_for_status()
-        return answer.json()
+from tests.bench.ladder import CINDER, NOVA, Raw, login
 
 
 def main() -> None:
     """Print how much was listed."""
     token, found = login()
-    nova, neutron, cinder = Raw(token, found["compute"]), Plain(token, found["network"]), Plain(token, found["block-storage"])
+    nova, cinder = Raw(token, found["compute"], NOVA), Raw(token, found["block-storage"], CINDER)
+    neutron = Raw(token, found["network"])
 
     def rows() -> int:
         agents = neutron.get("/v2.0/agents")["agents"]

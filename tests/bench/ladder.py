@@ -16,6 +16,10 @@ from typing import Any
 
 import requests
 
+#: The first that lists the servers of a cell that is down.
+NOVA = "compute 2.69"
+#: The first that has attachments.
+CINDER = "volume 3.27"
 _own = threading.local()
 
 
@@ -35,10 +39,11 @@ def login() -> tuple[str, dict[str, str]]:
 
 
 class Raw:
-    """A service's address and nothing else."""
+    """A service's address and nothing else. ``version`` goes into OpenStack-API-Version; neutron and glance have none."""
 
-    def __init__(self, token: str, url: str):
+    def __init__(self, token: str, url: str, version: str = ""):
         self._token, self._url = token, url
+        self._headers = {"OpenStack-API-Version": version} if version else {}
 
     def _session(self) -> requests.Session:
         if not hasattr(_own, "session"):
@@ -48,9 +53,8 @@ class Raw:
         return _own.session
 
     def get(self, path: str, **query: Any) -> Any:
-        """An answer's body. nova's 2.69 is the first that lists the servers of a cell that is down."""
-        version = {"OpenStack-API-Version": "compute 2.69"}
-        answer = self._session().get(self._url + path, params=query, headers=version, timeout=120)
+        """An answer's body."""
+        answer = self._session().get(self._url + path, params=query, headers=self._headers, timeout=120)
         answer.raise_for_status()
         return answer.json()
 
@@ -91,7 +95,7 @@ def climb(nova: Raw, server: str) -> None:
 def main(workers: str, *ids: str) -> None:
     """Climb for each server; without any, list everything."""
     token, urls = login()
-    nova = Raw(token, urls["compute"])
+    nova = Raw(token, urls["compute"], NOVA)
     if ids:
         with ThreadPoolExecutor(int(workers)) as pool:
             list(pool.map(lambda i: climb(nova, i), ids))
