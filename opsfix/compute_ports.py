@@ -13,6 +13,7 @@ from typing import Any
 
 from opsfix.consumers import rows
 from opsfix.errors import CloudRefused, CloudUnknown, DatabaseUnknown
+from opsfix.finders import every_server
 from opsfix.resources import Port, Server
 from opsfix.scene import Scene
 from opsfix.server_case import ServerCase, own_ports
@@ -55,7 +56,7 @@ class ComputePorts:
         """Ids of the ports of servers that no listing shows, and of those whose binding failed, each looked at a first time."""
         scene.require_cells()
         ports = [p for p in scene.cloud.network.ports() if _of_server(p)]  # before the servers: none is made afterwards
-        servers = {s.id for s in scene.cloud.servers()}
+        servers = {s.id for s in every_server(scene)}
         found = {p.id for p in ports if p.vif_type == FAILED or p.device_id not in servers}
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="opsfix-port") as pool:
             list(pool.map(lambda i: self._sight(scene, i), sorted(found)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from opsfix.errors import UsageError
 from opsfix.ports import Databases
+from opsfix.resources import Server
 from opsfix.scene import Scene
 
 PAGE = 1000
@@ -51,6 +53,21 @@ def pages(databases: Databases, name: str, key: str) -> Iterator[list[dict[str, 
             after = (whole or page)[-1][key]
             if len(page) < PAGE:
                 break
+
+
+def every_server(scene: Scene) -> Iterator[Server]:
+    """All live servers, where they are and what is done with them: nova's rows where they are configured, else its listing.
+
+    Raises CloudUnknown or DatabaseUnknown where the listing is not complete.
+    """
+    scene.require_cells()
+    if scene.databases is None or not scene.has("nova"):
+        yield from scene.cloud.servers()
+        return
+    for row in chain.from_iterable(pages(scene.databases, "read_server_page.nova", "uuid")):
+        yield Server(
+            str(row["uuid"]), "", "", vm_state=row["vm_state"], task_state=row["task_state"], host=row["host"], node=row["node"]
+        )
 
 
 def _by_api(scene: Scene) -> set[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from opsfix.consumers import rows, uncounted
 from opsfix.errors import GuardError
+from opsfix.finders import every_server
 from opsfix.resources import Provider, Server
 from opsfix.scene import Scene
 
@@ -49,7 +50,7 @@ def candidates(scene: Scene, workers: int) -> Candidates:
         found.unrecorded = {str(r["consumer"]) for r in unseen or ()}
         found.empty = {str(r["consumer"]) for r in rows(scene, "read_consumers_empty.placement") or ()}
     found.consumers = set(held)
-    for server in scene.cloud.servers():
+    for server in every_server(scene):
         if server.id in held:
             found.consumers.discard(server.id)
         elif rests(server) and server.id not in found.unrecorded:

@@ -87,6 +87,14 @@ def mapping_page(w: World) -> list[Row]:
     return [{"volume_id": v, "attachment_id": f"a-{v}", "instance_uuid": SERVER} for v in ("v2", "v3")]
 
 
+def server_page(w: World) -> list[Row]:
+    for name in ("s1", "s2", "s3", "s4"):
+        server(w, name, name, "gpu-1", vm_state="active", task_state="deleting")
+    server(w, "removed", "s2x", "gpu-1", deleted=5)
+    w.params = {"after": "s1", "page": 2}
+    return [{"uuid": s, "host": "gpu-1", "node": "gpu-1", "vm_state": "active", "task_state": "deleting"} for s in ("s2", "s3")]
+
+
 def attachments_mapped(w: World) -> list[Row]:
     servers(w)
     mapping(w, "one", SERVER, "v1", attachment_id="a1")
@@ -392,6 +400,7 @@ CASES = {
     "read_mapping_page.nova": {"": Read(nova.TABLES, mapping_page, ordered=True)},
     "read_server_live.nova": {"": Read(nova.TABLES, server_live)},
     "read_server_ips.nova": {"": Read(("instances", "instance_info_caches"), server_ips, ordered=True)},
+    "read_server_page.nova": {"": Read(nova.TABLES, server_page, ordered=True)},
     "read_servers_unsettled.nova": {"": Read(nova.TABLES, servers_unsettled)},
     "read_quota_counts.cinder": {"": Read(quotas.TABLES, quota_reads.totals)},
     "read_quota_projects.cinder": {"": Read(quotas.TABLES, quota_reads.projects, ordered=True)},

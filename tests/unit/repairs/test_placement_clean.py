@@ -61,8 +61,15 @@ def tables(**rows: list[dict[str, Any]]) -> HostRows:
     return Rows(found | {name.replace("__", "."): kept for name, kept in rows.items()})
 
 
+def _row(server: Server) -> dict[str, Any]:
+    told = {name: getattr(server, name) for name in ("host", "node", "vm_state", "task_state")}
+    return told | {"uuid": server.id, "cell": "cell1"}
+
+
 def run(cloud: HostCloud, *ids: str, mode: Mode = Mode.APPLY, rows: HostRows | None = None, older: float = 0) -> list[Item]:
     subject = Placements(period=BRIEF)
+    if rows is not None:
+        rows.rows["read_server_page.nova"] = [_row(s) for s in cloud.servers()]
     scene = Scene(cloud, rows, older_than=timedelta(minutes=older), deadline=0.3)  # type: ignore[arg-type]
     made = Run(subject, PLACEMENT_CLEAN, scene, mode, lambda _: lambda *_, **__: None)
     return made.find_and_repair(ids or subject.find(scene), named=bool(ids))
