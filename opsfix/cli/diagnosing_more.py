@@ -111,7 +111,7 @@ def services(ground: Ground) -> Audited:
     return Audited([
         _row(
             "compute-service-twin", "compute", host, f"{count} cells have a nova-compute of this name",
-            f"opsfix compute purge {host} --cell CELL --dry-run", name=host,
+            f"opsfix compute purge {host} --cell CELL", name=host,
         )
         for host, count in hosts.items() if count > 1
     ])
@@ -126,7 +126,7 @@ def shares(ground: Ground) -> Audited:
         _row(
             "instance-share-left", "server", row["uuid"],
             f"it is deleted and {row['shares']} of its shares are still mapped: nova-manage db archive_deleted_rows stops at it",
-            f"opsfix instance purge {row['uuid']} --rows --dry-run", name=row["name"] or "", project_id=row["project_id"] or "",
+            f"opsfix instance purge {row['uuid']} --rows --commit", name=row["name"] or "", project_id=row["project_id"] or "",
             changed_at=row["deleted_at"].isoformat() if row["deleted_at"] else None,
         )
         for row in ground.scene.databases.read("read_shares_left.nova", {})
@@ -138,7 +138,7 @@ def images(ground: Ground) -> Audited:
     scene = ground.scene
     return Audited([
         _row(
-            "image-stuck", "image", image.id, f"it is {image.status}", f"opsfix image purge {image.id} --dry-run",
+            "image-stuck", "image", image.id, f"it is {image.status}", f"opsfix image purge {image.id}",
             name=image.name, project_id=image.project_id, changed_at=image.changed_at.isoformat() if image.changed_at else None,
         )
         for image in scene.cloud.images.images() if image.status in UNFINISHED and scene.idle(image.changed_at)

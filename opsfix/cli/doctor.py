@@ -22,8 +22,8 @@ Examples:
   opsfix doctor --watch 60s                            on a terminal, until Ctrl-C
 
 \b
-Checks: volumes, mappings, servers, agents, quotas, services, placement, ports, forwardings, images,
-backups, databases.
+Checks: volumes, mappings, servers, agents, quotas, services, placement, ports, forwardings, shares,
+images, backups, databases.
 Exits 0 when all is well, 3 with findings, 6 when a part could not be looked at.""")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this check (repeatable).")
 @click.option("--skip", multiple=True, metavar="NAME", help="All but this check (repeatable).")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from opsfix import diagnosis, runbook, textfile
-from opsfix.cli import diagnosed, diagnosing
+from opsfix.cli import diagnosed, diagnosing, doctor
 from opsfix.cli.auditing import Audited
 from opsfix.cli.diagnosing import Check, Ground, checks, chosen, diagnose
 from opsfix.diagnosis import Diagnosis
@@ -186,6 +186,7 @@ def test_a_check_that_fails_is_told_and_stops_no_other() -> None:
 
 def test_checks_are_chosen_by_name() -> None:
     names = [c.name for c in checks()]
+    assert ", ".join(names) in " ".join((doctor.group.epilog or "").split())
     assert [c.name for c in chosen(("ports", "volumes"), ())] == ["volumes", "ports"]
     assert [c.name for c in chosen((), ("ports",))] == [n for n in names if n != "ports"]
     for only, skip in ((("none",), ()), ((), ("none",)), (("ports",), ("ports",))):
