@@ -109,11 +109,18 @@ def diagnose(ground: Ground, wanted: Sequence[Check], period: float = PERIOD) ->
         found.unchecked.append({"check": "databases", "type": None, "id": None, "reason": ground.unusable})
     with ThreadPoolExecutor(CHECKS, thread_name_prefix="opsfix-check") as pool:
         for check, seen in zip(wanted, pool.map(lambda c: _checked(c, ground, period), wanted), strict=True):
-            known = {(row["type"], row["id"]) for row in found.rows}  # two commands may see one fault: the first repairs it
-            found.rows += [{"check": check.name} | row for row in seen.findings if (row["type"], row["id"]) not in known]
+            found.rows = _joined(found.rows, [{"check": check.name} | row for row in seen.findings])
             found.unchecked += [{"check": check.name} | row for row in seen.unchecked]
     found.seconds = time.monotonic() - begun
     return found
+
+
+def _joined(rows: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Two commands may see one fault: the first that repairs it is told, else the first."""
+    known = {(row["type"], row["id"]): row for row in rows}
+    better = {key for row in more if not row["refused"] and (key := (row["type"], row["id"])) in known and known[key]["refused"]}
+    kept = [row for row in rows if (row["type"], row["id"]) not in better]
+    return kept + [row for row in more if (key := (row["type"], row["id"])) not in known or key in better]
 
 
 def _checked(check: Check, ground: Ground, period: float) -> Audited:

@@ -8,7 +8,7 @@ ANSWERED = is_("server.answered", True, "nova does not tell about server {server
 SETTLED = is_("server.in_flight", False, "server {server_id} is being built or moved: wait, or confirm or revert the move first")
 IDLE = is_("server.task_state", None, "server {server_id} is busy ({server_task_state}): wait until nova is done with it")
 ONE_SERVER = is_("server.count", 1, "{server_count} servers map the volume: detach them one by one")
-ONE_MAPPING = is_("mappings.live", 1, "server {server_id} maps it twice: compare its two mappings with cinder's attachments")
+ONE_MAPPING = is_("mappings.live", 1, "server {server_id} maps it twice: see 'opsfix volume reconcile {volume_id}'")
 NOT_ROOT = is_("mapping.root", False, "it is the boot disk of server {server_id}, which is never cut: stop and start the server instead")
 HOST_UP = one_of(
     "server.host_state", "up", "none",

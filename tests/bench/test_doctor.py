@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.measuring import OPSFIX, Report, alternately, measure, middle
+from tests.bench.measuring import OPSFIX, Measured, Report, alternately, measure, middle
 from tests.bench.population import crowd
 from tests.functional.cloud import Lab
 
 #: Servers with a volume and a port each, hosts, and runs of each side.
 SERVERS, HOSTS, TIMES = int(os.environ.get("OPSFIX_BENCH_SERVERS") or 10_000), 500, 3
+DOCTOR = [OPSFIX, "doctor", "-o", "json"]
+#: Servers whose mappings are asked for at the same time, as opsfix.mismatches does.
+MAPPINGS = "8"
 #: Half of them are in use.
 VOLUMES = 2 * SERVERS
 
@@ -35,24 +38,39 @@ def counted(lab: Lab) -> Iterator[None]:
         count(lab)
 
 
-@pytest.mark.timeout(3600)
-def test_a_large_healthy_cloud(lab: Lab, report: Report, tmp_path: Path) -> None:
-    """Everything is looked at, nothing is found, by the databases and by the API alone."""
-    doctor = [OPSFIX, "doctor", "-o", "json"]
-    blind = lab.environ | {"OPSFIX_SERVICES_CONF_DIR": str(tmp_path)}
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tests.bench.everything", *arguments]
+
+
+@pytest.fixture
+def large(lab: Lab) -> Iterator[Lab]:
+    """A healthy cloud of many."""
     with counted(lab), crowd(lab, servers=SERVERS, volumes=VOLUMES, hosts=HOSTS):
         count(lab)
-        opsfix, plain = alternately(
-            TIMES, lambda: measure(doctor, lab.environ), lambda: measure([sys.executable, "-m", "tests.bench.everything"], lab.environ)
-        )
-        alone = measure(doctor, blind)
-    found = [json.loads(done.out) for done in (opsfix[-1], alone)]
-    assert [(f["findings"], f["unchecked"]) for f in found] == [([], [])] * 2
+        yield lab
+
+
+def told(report: Report, way: str, doctor: list[Measured], plain: list[Measured]) -> None:
+    found = json.loads(doctor[-1].out)
+    assert (found["findings"], found["unchecked"]) == ([], [])
     assert json.loads(plain[-1].out)[0] >= SERVERS
-    report.title(f"A healthy cloud of {VOLUMES} volumes, {SERVERS} servers and {HOSTS} hosts, median of {TIMES}")
-    report.figure("doctor, with the databases", middle(opsfix), " s")
+    report.title(f"A healthy cloud of {VOLUMES} volumes, {SERVERS} servers and {HOSTS} hosts, {way}, median of {len(doctor)}")
+    report.figure("doctor", middle(doctor), " s")
     report.figure("the same listings raw", middle(plain), " s")
-    report.figure("doctor : raw", middle(opsfix) / middle(plain), most=1.5)
-    report.figure("peak memory of doctor", middle(opsfix, lambda m: m.peak), " MiB", most=300, digits=0)
-    report.figure("doctor, by the APIs alone", alone.wall, " s")
-    report.figure("its peak memory", alone.peak, " MiB", most=300, digits=0)
+    report.figure("doctor : raw", middle(doctor) / middle(plain), most=1.5)
+    report.figure("peak memory of doctor", middle(doctor, lambda m: m.peak), " MiB", most=300, digits=0)
+
+
+@pytest.mark.timeout(3600)
+def test_with_the_databases(large: Lab, report: Report) -> None:
+    """Everything is looked at, and nothing is found."""
+    runs = alternately(TIMES, lambda: measure(DOCTOR, large.environ), lambda: measure(command(), large.environ))
+    told(report, "with the databases", *runs)
+
+
+@pytest.mark.timeout(3600)
+def test_by_the_apis_alone(large: Lab, report: Report, tmp_path: Path) -> None:
+    """The same where no database is configured: nova tells server by server what each maps."""
+    blind = large.environ | {"OPSFIX_SERVICES_CONF_DIR": str(tmp_path)}
+    runs = alternately(1, lambda: measure(DOCTOR, blind), lambda: measure(command(MAPPINGS), blind))
+    told(report, "by the APIs alone", *runs)

@@ -30,6 +30,7 @@ def row(finding: str, subject_id: str, age: int | None = None, **values: Any) ->
     return {
         "check": "volumes", "finding": finding, "type": "volume", "id": subject_id, "name": f"name of {subject_id}", "reason": "why",
         "command": f"opsfix volume unstick {subject_id}", "all": "opsfix volume unstick --all", "changed_at": changed_at,
+        "refused": False,
     } | values
 
 
@@ -163,9 +164,16 @@ def test_what_looks_twice_itself_is_asked_once() -> None:
     assert len(diagnose(ground(), [check], 0.0).rows) == 1
 
 
-def test_two_commands_that_see_one_fault_are_one_finding() -> None:
-    made = [Check(name, looking([row(f"{name}-fault", "a")]), "x", twice=True) for name in ("volumes", "mappings")]
-    assert [r["finding"] for r in diagnose(ground(), made, 0.0).rows] == ["volumes-fault"]
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [((False, False), "volumes"), ((False, True), "volumes"), ((True, True), "volumes"), ((True, False), "mappings")],
+)
+def test_two_commands_that_see_one_fault_are_one_finding(refused: tuple[bool, bool], told: str) -> None:
+    made = [
+        Check(name, looking([row(f"{name}-fault", "a") | {"refused": no}]), "x", twice=True)
+        for name, no in zip(("volumes", "mappings"), refused, strict=True)
+    ]
+    assert [r["finding"] for r in diagnose(ground(), made, 0.0).rows] == [f"{told}-fault"]
 
 
 def test_a_check_that_fails_is_told_and_stops_no_other() -> None:
