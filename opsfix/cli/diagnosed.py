@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from opsfix.cli import session
 from opsfix.cli.diagnosing import Check, Ground, checks, chosen, diagnose, opened
 from opsfix.diagnosis import Diagnosis
 from opsfix.errors import JournalError, UsageError
-from opsfix.render import flat, printable, structured, table
+from opsfix.render import Progress, flat, printable, structured, table
 
 COLUMNS = ("severity", "finding", "count", "oldest", "examples", "command")
 #: The findings of the last run, beside the runs of repairs.
@@ -59,13 +60,16 @@ def watched(ctx: click.Context, asked: Asked, pause: timedelta) -> int:
     wanted = chosen(asked.only, asked.skip)
     with opened(ctx, asked.older_than, asked.workers) as ground:
         while True:
-            click.clear()
-            _look(ground(), wanted, asked)
+            _look(ground(), wanted, asked, click.clear)
+            session.write(f"looked at {datetime.now(UTC):%H:%M:%S} UTC, again in {pause.total_seconds():.0f} s; Ctrl-C ends it\n")
             time.sleep(pause.total_seconds())
 
 
-def _look(ground: Ground, wanted: list[Check], asked: Asked) -> int:
-    found = diagnose(ground, wanted)
+def _look(ground: Ground, wanted: list[Check], asked: Asked, first: Callable[[], None] = lambda: None) -> int:
+    progress = Progress()
+    found = diagnose(ground, wanted, progress=progress)
+    progress.end()
+    first()
     figures = diagnosis.metrics(found, {check.name: check.knows() for check in wanted})
     path = journals.state_dir(ground.settings["state_dir"]) / KEPT
     kept = _compared(path, ground.scene.cloud.identity, found) if asked.since_last else None

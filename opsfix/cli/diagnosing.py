@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -101,14 +101,19 @@ def chosen(only: Collection[str], skip: Collection[str]) -> list[Check]:
     return found
 
 
-def diagnose(ground: Ground, wanted: Sequence[Check], period: float = PERIOD) -> Diagnosis:
-    """Look at all of it; a check that cannot be made is told as such."""
+def diagnose(
+    ground: Ground, wanted: Sequence[Check], period: float = PERIOD, progress: Callable[[str, int, int], None] = lambda *_: None
+) -> Diagnosis:
+    """Look at all of it; a check that cannot be made is told as such. ``progress`` hears how many are done."""
     begun = time.monotonic()
     found = Diagnosis(checks=[c.name for c in wanted], notes=ground.notes)
     if ground.unusable:
         found.unchecked.append({"check": "databases", "type": None, "id": None, "reason": ground.unusable})
     with ThreadPoolExecutor(CHECKS, thread_name_prefix="opsfix-check") as pool:
-        for check, seen in zip(wanted, pool.map(lambda c: _checked(c, ground, period), wanted), strict=True):
+        looks = [pool.submit(_checked, check, ground, period) for check in wanted]
+        for done, _ in enumerate(as_completed(looks), 1):
+            progress("checks", done, len(looks))
+        for check, seen in zip(wanted, (look.result() for look in looks), strict=True):
             found.rows = _joined(found.rows, [{"check": check.name} | row for row in seen.findings])
             found.unchecked += [{"check": check.name} | row for row in seen.unchecked]
     found.seconds = time.monotonic() - begun
