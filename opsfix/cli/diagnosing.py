@@ -130,13 +130,22 @@ def _joined(rows: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict
 
 def _checked(check: Check, ground: Ground, period: float) -> Audited:
     try:
-        first = check.look(ground)
+        first = _look(check, ground, period)
         if check.twice or not first.findings:
             return first
         time.sleep(period)
-        return _both(first, check.look(ground))
+        return _both(first, _look(check, ground, period))
     except (*UNREAD, OpsfixError) as e:
         return Audited(unchecked=[{"type": None, "id": None, "reason": str(e)}])
+
+
+def _look(check: Check, ground: Ground, period: float) -> Audited:
+    """Look; where something cannot be read, once more a period later: a cell that falters for a moment wakes nobody."""
+    try:
+        return check.look(ground)
+    except UNREAD:
+        time.sleep(period)
+        return check.look(ground)
 
 
 def _both(first: Audited, second: Audited) -> Audited:

@@ -176,6 +176,19 @@ def test_two_commands_that_see_one_fault_are_one_finding(refused: tuple[bool, bo
     assert [r["finding"] for r in diagnose(ground(), made, 0.0).rows] == [f"{told}-fault"]
 
 
+def test_what_falters_for_a_moment_is_looked_at_again() -> None:
+    answers: Iterator[Any] = iter([CloudUnknown("a cell of nova is down"), Audited([row("volume-creating", "a")])] * 2)
+
+    def falters(_: Ground) -> Audited:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    seen = diagnose(ground(), [Check("volumes", falters, "x")], 0.0)
+    assert ([r["id"] for r in seen.rows], seen.unchecked) == (["a"], [])
+
+
 def test_a_check_that_fails_is_told_and_stops_no_other() -> None:
     def fails(_: Ground) -> Audited:
         raise CloudUnknown("a cell of nova is down")
