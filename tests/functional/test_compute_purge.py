@@ -258,7 +258,10 @@ def test_what_a_brutal_purge_left_is_cleaned(fresh: Lab, tmp_path: Path) -> None
     assert json.loads(plan.read_text())["sql"] != {}
     assert fresh.run("apply", str(plan)).code == 3
     assert api.placement.get(f"/resource_providers/{root}").status_code == 200
-    ran = fresh.run("apply", str(plan), "--commit", "-o", "json")
+    applied = fresh.run("apply", str(plan), "--commit", "-o", "json")
+    assert applied.code == 3
+    assert "what is left was not in it (compute-provider-left)" in applied.item(HOST)["reason"]
+    ran = purge(fresh, *fenced, "--commit")
 
     assert (ran.code, ran.item(HOST)["outcome"]) == (0, "repaired"), ran.out
     assert traces(fresh, HOST) == {}
