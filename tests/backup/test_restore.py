@@ -46,7 +46,7 @@ def flip(path: Path, place: float = 0.5) -> None:
 def rewrite(path: Path, manifest: dict[str, Any]) -> None:
     """Another manifest, with hashes that fit."""
     path.write_text(json.dumps(manifest))
-    files = [path.name, *(f"{d['database']}.sql.zst" for d in manifest["databases"])]
+    files = sorted([path.name, *(f"{d['database']}.sql.zst" for d in manifest["databases"])])
     subprocess.run(f"sha256sum {' '.join(files)} >SHA256SUMS", shell=True, cwd=path.parent, check=True)
 
 

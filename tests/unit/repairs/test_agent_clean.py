@@ -20,8 +20,8 @@ from opsfix.resources import Hypervisor, Migration, Server, Service
 from opsfix.scene import Scene
 from tests.fakes.hosts import LONG_AGO, HostCloud, HostRows
 
-#: Seconds for which an agent is watched here.
-BRIEF = dict.fromkeys(PERIODS, 0.02)
+#: Seconds for which an agent is watched here: more than two looks take on a busy machine.
+BRIEF = dict.fromkeys(PERIODS, 0.1)
 NAIVE = LONG_AGO.replace(tzinfo=None)
 NOW = datetime.now(UTC)
 STORE = "store@lvm"
