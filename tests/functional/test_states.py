@@ -21,7 +21,7 @@ def test_state_ends_as_it_must(cloud: Lab, case: Case) -> None:
     assert case.says in item["reason"]
     assert ran.code == case.code
     end = cloud.end_of(volume_id)
-    assert {k: end[k] for k in case.end or before} == (case.end or before)
+    assert {k: end[k] for k in case.end or before} == (case.end or before), item["reason"]
     if case.outcome == "repaired":
         again = cloud.unstick(volume_id)
         assert again.code == 4 if case.end == {"status": "deleted"} else again.item(volume_id)["outcome"] == "healthy"
