@@ -14,7 +14,7 @@ import pytest
 
 from tests.functional.cloud import Lab, Ran, wait_until
 from tests.functional.servers import Site
-from tests.functional.test_placement import allocate, provider
+from tests.functional.test_placement import allocate, ghost, provider
 
 #: It looks at the age of backups too, and the lab has none.
 NO_BACKUP = "there is no good backup"
@@ -83,7 +83,7 @@ def _break_all(site: Site) -> tuple[dict[str, str], dict[str, str]]:
         volume: "volume-abandoned", failed: "state-error", port.id: "port-binding-failed",
         allocate(site, provider(site, "gpu-02")): "placement-allocation-orphaned",
         _duplicate(site, site.volume(user)): "mapping-duplicate", _forward_to_nobody(site): "forward-port-unattached",
-        _image_without_data(site): "image-stuck",
+        _image_without_data(site): "image-stuck", ghost(site): "placement-provider-left",
     }
     project = site.api.identity.find_project("demo").id
     stored = {_share_of_a_deleted(site): "instance-share-left", project: "quota-usage-wrong"}
