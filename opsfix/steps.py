@@ -117,17 +117,37 @@ class RollDetaching(Step):
         yield Call(f"cinder: roll volume {volume} back from detaching", lambda cloud, _: cloud.roll_detaching(volume))
 
 
+#: nova/exception.py (ServiceUnavailable), which nova/compute/api.py (check_instance_host) raises as a 409.
+LATE = "Service is unavailable at this time"
+
+
 class DetachThroughNova(Step):
-    """Ask nova to detach and wait until its mapping is gone."""
+    """Ask nova to detach and wait until its mapping is gone. A host that was seen alive, and whose heartbeat is late just
+    now, is waited for."""
 
     def calls(self, facts: Facts) -> Iterator[Call]:
         server, volume = facts["server.id"], facts["volume.id"]
 
         def detach(cloud: Cloud, course: Course) -> None:
-            cloud.detach_volume(server, volume)
+            try:
+                cloud.detach_volume(server, volume)
+            except CloudRefused as e:
+                alive = facts.get("server.host_state") == "up"
+                if not (alive and e.status == 409 and LATE in str(e) and _reports(cloud, facts["server.host"], course)):
+                    raise
+                cloud.detach_volume(server, volume)
             wait_for(lambda: _unmapped(cloud, server, volume), course, f"nova accepted, but server {server} still maps it")
 
         yield Call(f"nova: detach volume {volume} from server {server}", detach)
+
+
+def _reports(cloud: Cloud, host: str, course: Course) -> bool:
+    """Whether nova calls the host's nova-compute up before the deadline."""
+    try:
+        wait_for(lambda: any((s.binary, s.host, s.state) == ("nova-compute", host, "up") for s in cloud.compute_services()), course, "")
+    except CloudUnknown:
+        return False
+    return True
 
 
 def _unmapped(cloud: Cloud, server_id: str, volume_id: str) -> bool:

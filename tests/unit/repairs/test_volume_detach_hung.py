@@ -1,5 +1,7 @@
 """A detach that hangs, and one that nova could never do."""
 
+import threading
+
 import pytest
 
 from opsfix.model import Mode, Outcome
@@ -30,6 +32,21 @@ def test_it_may_take_its_time(cloud: FakeCloud) -> None:
     volume, _ = detaching(cloud)
     cloud.nova.detach_lag = 0.3
     assert_repaired(cloud, volume, HUNG, deadline=5.0)
+
+
+def test_a_heartbeat_that_is_late_is_waited_for(cloud: FakeCloud) -> None:
+    volume, _ = detaching(cloud)
+    cloud.on("detach_volume", lambda: cloud.kill_host("cmp-1"))
+    threading.Timer(0.3, lambda: cloud.revive("cmp-1")).start()
+    assert_repaired(cloud, volume, HUNG, deadline=5.0)
+
+
+def test_a_host_that_does_not_report_again_ends_it_with_novas_own_words(cloud: FakeCloud) -> None:
+    volume, _ = detaching(cloud)
+    cloud.on("detach_volume", lambda: cloud.kill_host("cmp-1"))
+    item = unstick(cloud, volume, deadline=0.3)
+    assert "Service is unavailable at this time" in str(item.steps)
+    assert state(cloud, volume) == IN_USE
 
 
 @pytest.mark.parametrize("mode", [Mode.APPLY, Mode.COMMIT])
