@@ -54,7 +54,6 @@ class ComputePorts:
 
     def find(self, scene: Scene) -> set[str]:
         """Ids of the ports of servers that no listing shows, and of those whose binding failed, each looked at a first time."""
-        scene.require_cells()
         ports = [p for p in scene.cloud.network.ports() if _of_server(p)]  # before the servers: none is made afterwards
         servers = {s.id for s in every_server(scene)}
         found = {p.id for p in ports if p.vif_type == FAILED or p.device_id not in servers}

@@ -41,7 +41,6 @@ def candidates(scene: Scene, workers: int) -> Candidates:
     """Read every provider, what is held of it, every server and every node. Placement is read first: a server that is
     made meanwhile is then no orphan. Raises CloudUnknown when a listing is not complete, and GuardError where placement
     does not seem to be this nova's."""
-    scene.require_cells()
     found = Candidates()
     providers = scene.cloud.placement.providers()
     held, found.providers = _held(scene, providers, workers)

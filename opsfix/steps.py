@@ -12,6 +12,7 @@ from opsfix.errors import CloudRefused, CloudUnknown
 from opsfix.guards import Facts
 from opsfix.model import Result
 from opsfix.ports import Cloud
+from opsfix.resources import Mapping as Mapped
 
 
 @dataclass
@@ -132,11 +133,13 @@ class DetachThroughNova(Step):
             try:
                 cloud.detach_volume(server, volume)
             except CloudRefused as e:
-                alive = facts.get("server.host_state") == "up"
-                if not (alive and e.status == 409 and LATE in str(e) and _reports(cloud, facts["server.host"], course)):
+                if facts.get("server.host_state") != "up" or e.status != 409 or LATE not in str(e):
                     raise
+                held = _mapped(cloud, server, volume)
+                if not _reports(cloud, facts["server.host"], course) or _mapped(cloud, server, volume) != held:
+                    raise  # still late, or no longer the attachment that was meant
                 cloud.detach_volume(server, volume)
-            wait_for(lambda: _unmapped(cloud, server, volume), course, f"nova accepted, but server {server} still maps it")
+            wait_for(lambda: not _mapped(cloud, server, volume), course, f"nova accepted, but server {server} still maps it")
 
         yield Call(f"nova: detach volume {volume} from server {server}", detach)
 
@@ -150,9 +153,10 @@ def _reports(cloud: Cloud, host: str, course: Course) -> bool:
     return True
 
 
-def _unmapped(cloud: Cloud, server_id: str, volume_id: str) -> bool:
+def _mapped(cloud: Cloud, server_id: str, volume_id: str) -> list[Mapped]:
+    """The server's mappings of the volume."""
     server = cloud.server(server_id)
-    return server is None or all(m.volume_id != volume_id for m in cloud.mappings(server))
+    return [] if server is None else [m for m in cloud.mappings(server) if m.volume_id == volume_id]
 
 
 def _holds(condition: Callable[[], bool], otherwise: str) -> bool:

@@ -67,8 +67,10 @@ def watched(ctx: click.Context, asked: Asked, pause: timedelta) -> int:
 
 def _look(ground: Ground, wanted: list[Check], asked: Asked, first: Callable[[], None] = lambda: None) -> int:
     progress = Progress()
-    found = diagnose(ground, wanted, progress=progress)
-    progress.end()
+    try:
+        found = diagnose(ground, wanted, progress=progress)
+    finally:
+        progress.end()
     first()
     figures = diagnosis.metrics(found, {check.name: check.knows() for check in wanted})
     path = journals.state_dir(ground.settings["state_dir"]) / KEPT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -109,10 +110,16 @@ def diagnose(
     found = Diagnosis(checks=[c.name for c in wanted], notes=ground.notes)
     if ground.unusable:
         found.unchecked.append({"check": "databases", "type": None, "id": None, "reason": ground.unusable})
+    over = threading.Event()
     with ThreadPoolExecutor(CHECKS, thread_name_prefix="opsfix-check") as pool:
-        looks = [pool.submit(_checked, check, ground, period) for check in wanted]
-        for done, _ in enumerate(as_completed(looks), 1):
-            progress("checks", done, len(looks))
+        looks = [pool.submit(_checked, check, ground, lambda: _pause(over, period)) for check in wanted]
+        try:
+            for done, _ in enumerate(as_completed(looks), 1):
+                progress("checks", done, len(looks))
+        except BaseException:  # an interrupt ends the pauses, and what has not begun
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
         for check, seen in zip(wanted, (look.result() for look in looks), strict=True):
             found.rows = _joined(found.rows, [{"check": check.name} | row for row in seen.findings])
             found.unchecked += [{"check": check.name} | row for row in seen.unchecked]
@@ -120,31 +127,40 @@ def diagnose(
     return found
 
 
+def _pause(over: threading.Event, period: float) -> None:
+    if over.wait(period):
+        raise CloudUnknown("interrupted")
+
+
 def _joined(rows: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Two commands may see one fault: the first that repairs it is told, else the first."""
-    known = {(row["type"], row["id"]): row for row in rows}
-    better = {key for row in more if not row["refused"] and (key := (row["type"], row["id"])) in known and known[key]["refused"]}
-    kept = [row for row in rows if (row["type"], row["id"]) not in better]
-    return kept + [row for row in more if (key := (row["type"], row["id"])) not in known or key in better]
+    told = {_thing(row) for row in rows}
+    refused = told - {_thing(row) for row in rows if not row["refused"]}
+    repaired = refused & {_thing(row) for row in more if not row["refused"]}
+    return [row for row in rows if _thing(row) not in repaired] + [row for row in more if _thing(row) not in told - repaired]
 
 
-def _checked(check: Check, ground: Ground, period: float) -> Audited:
+def _thing(row: dict[str, Any]) -> tuple[str, str]:
+    return row["type"], row["id"]
+
+
+def _checked(check: Check, ground: Ground, pause: Callable[[], None]) -> Audited:
     try:
-        first = _look(check, ground, period)
+        first = _look(check, ground, pause)
         if check.twice or not first.findings:
             return first
-        time.sleep(period)
-        return _both(first, _look(check, ground, period))
+        pause()
+        return _both(first, _look(check, ground, pause))
     except (*UNREAD, OpsfixError) as e:
         return Audited(unchecked=[{"type": None, "id": None, "reason": str(e)}])
 
 
-def _look(check: Check, ground: Ground, period: float) -> Audited:
-    """Look; where something cannot be read, once more a period later: a cell that falters for a moment wakes nobody."""
+def _look(check: Check, ground: Ground, pause: Callable[[], None]) -> Audited:
+    """Look; where a service does not tell, once more after a pause: a cell that falters for a moment wakes nobody."""
     try:
         return check.look(ground)
-    except UNREAD:
-        time.sleep(period)
+    except (CloudUnknown, DatabaseUnknown):
+        pause()
         return check.look(ground)
 
 

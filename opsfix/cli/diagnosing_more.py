@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from opsfix.cli.auditing import Audited, audited
@@ -111,7 +112,7 @@ def services(ground: Ground) -> Audited:
     return Audited([
         _row(
             "compute-service-twin", "compute", host, f"{count} cells have a nova-compute of this name",
-            f"opsfix compute purge {host} --cell CELL", name=host,
+            f"opsfix compute purge {quote(host)} --cell CELL", name=host,
         )
         for host, count in hosts.items() if count > 1
     ])
