@@ -17,7 +17,7 @@ from opsfix.cli import diagnosed, diagnosing, doctor
 from opsfix.cli.auditing import Audited
 from opsfix.cli.diagnosing import Check, Ground, checks, chosen, diagnose
 from opsfix.diagnosis import Diagnosis
-from opsfix.errors import CloudUnknown, ConfigError, ExitCode, UsageError
+from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, ExitCode, UsageError
 from opsfix.resources import Port, Server, Volume
 from opsfix.shared import Shared
 from opsfix.sightings import Sightings
@@ -187,6 +187,25 @@ def test_what_falters_for_a_moment_is_looked_at_again() -> None:
 
     seen = diagnose(ground(), [Check("volumes", falters, "x")], 0.0)
     assert ([r["id"] for r in seen.rows], seen.unchecked) == (["a"], [])
+
+
+def test_a_refusal_is_not_asked_for_twice() -> None:
+    asked = []
+
+    def refuses(_: Ground) -> Audited:
+        asked.append(1)
+        raise CloudRefused(403, "not authorized")
+
+    assert len(diagnose(ground(), [Check("volumes", refuses, "x")], 60.0).unchecked) == len(asked) == 1
+
+
+def test_an_interrupt_ends_the_pause_between_two_looks() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    waits = Check("volumes", looking([row("volume-creating", "a")]), "x")  # for an hour, and would then look again
+    with pytest.raises(KeyboardInterrupt):
+        diagnose(ground(), [waits, Check("ports", looking([]), "x")], 3600.0, interrupt)
 
 
 def test_a_check_that_fails_is_told_and_stops_no_other() -> None:

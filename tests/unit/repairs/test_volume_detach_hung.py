@@ -41,6 +41,21 @@ def test_a_heartbeat_that_is_late_is_waited_for(cloud: FakeCloud) -> None:
     assert_repaired(cloud, volume, HUNG, deadline=5.0)
 
 
+def test_another_attachment_that_was_made_meanwhile_is_not_cut(cloud: FakeCloud) -> None:
+    volume, _ = detaching(cloud)
+    cloud.on("detach_volume", lambda: cloud.kill_host("cmp-1"))
+
+    def attached_anew() -> None:
+        [mapping] = cloud.world.mappings_of(volume)
+        mapping.attachment_id = "another"
+        cloud.revive("cmp-1")
+
+    threading.Timer(0.3, attached_anew).start()
+    item = unstick(cloud, volume, deadline=5.0)
+    assert [m.attachment_id for m in cloud.world.mappings_of(volume)] == ["another"], item
+    assert cloud.world.holds != set()
+
+
 def test_a_host_that_does_not_report_again_ends_it_with_novas_own_words(cloud: FakeCloud) -> None:
     volume, _ = detaching(cloud)
     cloud.on("detach_volume", lambda: cloud.kill_host("cmp-1"))
