@@ -241,3 +241,34 @@ class HostRows:
         self.committed.append((name, dict(params), cell))
         self.done[name](params)
         return Changed([])
+
+
+#: The backend of with_agents.
+STORE = "store@lvm"
+
+
+def one_dead(host: str = "gpu-1") -> HostCloud:
+    """The host is dead, others that are called nearly so live."""
+    made = HostCloud()
+    made.add_compute(host)
+    for other in ("gpu-10", "gpu-1.site-b", "GPU-1"):
+        made.add_compute(other, state="up", updated_at=datetime.now(UTC))
+    return made
+
+
+def with_agents() -> HostCloud:
+    """net-2 and store@lvm are dead; net-1, net-20 and a scheduler live."""
+    made, now = HostCloud(), datetime.now(UTC)
+    for host, state in (("net-1", "up"), ("net-2", "down"), ("net-20", "up")):
+        for kind in ("L3 agent", "DHCP agent", "Metadata agent"):
+            made.add_agent(host, kind, state=state)
+    made.services = [
+        Service("nova-scheduler", "ctl-1", "up", uuid="scheduler-1", updated_at=now),
+        Service("nova-conductor", "ctl-2", "down", uuid="conductor-2", updated_at=LONG_AGO),
+    ]
+    made.volume_rows = [
+        Service("cinder-volume", STORE, "down", updated_at=LONG_AGO),
+        Service("cinder-backup", "store", "down", updated_at=LONG_AGO),
+        Service("cinder-volume", "store0@lvm", "up", updated_at=now),
+    ]
+    return made

@@ -10,40 +10,24 @@ from typing import Any
 import pytest
 
 from opsfix import agent_steps
-from opsfix.agent_list import agents
 from opsfix.agents import PERIODS, Agents
 from opsfix.engine.run import Run
 from opsfix.errors import CloudRefused, CloudUnknown
 from opsfix.model import Item, Mode, Outcome
 from opsfix.repairs import AGENT_CLEAN, COMPUTE_PURGE
-from opsfix.resources import Hypervisor, Migration, Server, Service
+from opsfix.resources import Migration, Server, Service
 from opsfix.scene import Scene
-from tests.fakes.hosts import LONG_AGO, HostCloud, HostRows
+from tests.fakes.hosts import LONG_AGO, STORE, HostCloud, HostRows, with_agents
 
 #: Seconds for which an agent is watched here: more than two looks take on a busy machine.
 BRIEF = dict.fromkeys(PERIODS, 0.1)
 NAIVE = LONG_AGO.replace(tzinfo=None)
 NOW = datetime.now(UTC)
-STORE = "store@lvm"
 
 
 @pytest.fixture
 def cloud() -> HostCloud:
-    """net-2 and store@lvm are dead; net-1, net-20 and a scheduler live."""
-    made = HostCloud()
-    for host, state in (("net-1", "up"), ("net-2", "down"), ("net-20", "up")):
-        for kind in ("L3 agent", "DHCP agent", "Metadata agent"):
-            made.add_agent(host, kind, state=state)
-    made.services = [
-        Service("nova-scheduler", "ctl-1", "up", uuid="scheduler-1", updated_at=NOW),
-        Service("nova-conductor", "ctl-2", "down", uuid="conductor-2", updated_at=LONG_AGO),
-    ]
-    made.volume_rows = [
-        Service("cinder-volume", STORE, "down", updated_at=LONG_AGO),
-        Service("cinder-backup", "store", "down", updated_at=LONG_AGO),
-        Service("cinder-volume", "store0@lvm", "up", updated_at=NOW),
-    ]
-    return made
+    return with_agents()
 
 
 def clean(
@@ -392,62 +376,3 @@ def test_a_nova_compute_that_compute_purge_would_refuse_is_refused(cloud: HostCl
     cloud.moves = []
     agent(cloud, "Open vSwitch agent of gpu-1", state="up")
     refused(cloud, uuid, "still reports, so the host is not dead")
-
-
-# the list
-
-
-def test_the_list_shows_what_each_holds(cloud: HostCloud) -> None:
-    cloud.add_compute("gpu-1", state="up")
-    cloud.owned[STORE] = 2
-    cloud.routers["L3 agent of net-2"] = ["r1"]
-    agent(cloud, "DHCP agent of net-1", serves=4)
-    found = agents(cloud, None, dead=False)  # type: ignore[arg-type]
-    assert found["schema"] == "opsfix.agent-list/1"
-    held = {(a["binary"], a["host"]): a for a in found["agents"]}
-    assert len(held) == 15
-    assert held["cinder-volume", STORE]["volumes"] == 2
-    assert held["l3 agent", "net-2"]["routers"] == 1
-    assert held["dhcp agent", "net-1"]["networks"] == 4
-    assert held["nova-compute", "gpu-1"]["servers"] == 0
-    assert held["cinder-backup", "store"]["volumes"] is None
-    assert held["nova-conductor", "ctl-2"]["heartbeat_age"] > 80000
-    dead = agents(cloud, None, dead=True)["agents"]  # type: ignore[arg-type]
-    assert {a["state"] for a in dead} == {"down"}
-    assert len(dead) == 6
-
-
-def test_the_list_prefers_the_databases(cloud: HostCloud) -> None:
-    cloud.nodes = [Hypervisor("n", "n", "gpu-1")]
-    cloud.add_compute("gpu-1", state="up")
-    rows = HostRows({
-        "read_server_counts.nova": [{"host": "gpu-1", "servers": 3}, {"host": "gpu-1", "servers": 1}],
-        "read_volume_counts.cinder": [{"host": f"{STORE}#a", "volumes": 2}, {"host": None, "volumes": 9}],
-        "read_heartbeats.nova": [{"binary": "nova-compute", "host": "gpu-1", "seen": NAIVE}],
-    })
-    held = {(a["binary"], a["host"]): a for a in agents(cloud, rows, dead=False)["agents"]}  # type: ignore[arg-type]
-    assert held["nova-compute", "gpu-1"]["servers"] == 4
-    assert held["nova-compute", "gpu-1"]["heartbeat_age"] > 80000
-    assert held["cinder-volume", STORE]["volumes"] == 2
-
-
-def test_the_list_counts_very_many_without_keeping_them(cloud: HostCloud) -> None:
-    """100 000 volumes pass through; what is kept of them is one number for each backend."""
-    alive: list[int] = []
-    cloud.volumes = lambda: (_Counted(alive) for _ in range(100_000))  # type: ignore[method-assign,assignment,return-value]
-    held = {(a["binary"], a["host"]): a for a in agents(cloud, None, dead=False)["agents"]}  # type: ignore[arg-type]
-    assert held["cinder-volume", STORE]["volumes"] == 100_000
-
-
-class _Counted:
-    """A volume of which no more than a handful may live at a time."""
-
-    backend = STORE
-
-    def __init__(self, alive: list[int]):
-        self._alive = alive
-        assert len(alive) < 5
-        alive.append(1)
-
-    def __del__(self) -> None:
-        self._alive.pop()

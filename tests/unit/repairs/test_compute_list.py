@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from opsfix.compute_list import computes
-from tests.fakes.hosts import LONG_AGO, HostCloud
+from tests.fakes.hosts import LONG_AGO, one_dead
 
 
 def test_the_list_shows_every_host_once_and_the_dead_alone() -> None:
-    cloud = HostCloud()
-    cloud.add_compute("gpu-1")
-    for host in ("gpu-10", "gpu-1.site-b", "GPU-1"):
-        cloud.add_compute(host, state="up", updated_at=datetime.now(UTC))
+    cloud = one_dead()
     cloud.add_agent("gpu-1", "Open vSwitch agent")
     whole = computes(cloud, None, dead=False)
     assert [(h["host"], h["state"], h["providers"]) for h in whole["computes"]] == [

@@ -12,17 +12,14 @@ import pytest
 
 from opsfix import compute_steps
 from opsfix.computes import PERIOD, Computes
-from opsfix.engine.plan import plan
 from opsfix.engine.run import Run
 from opsfix.engine.way import Approved
 from opsfix.errors import CloudRefused
-from opsfix.guards import Unread
 from opsfix.model import Item, Mode, Outcome
-from opsfix.repairs import COMPUTE_PURGE, compute_provider_left
-from opsfix.repairs.compute_common import GONE_FOR_GOOD
+from opsfix.repairs import COMPUTE_PURGE
 from opsfix.resources import Aggregate, Allocation, Migration, Server, Service
 from opsfix.scene import Scene
-from tests.fakes.hosts import LONG_AGO, HostCloud, HostRows
+from tests.fakes.hosts import LONG_AGO, HostCloud, HostRows, one_dead
 
 GPU = "gpu-1"
 #: Seconds for which a host is watched here: more than two looks take on a busy machine.
@@ -46,12 +43,7 @@ def _watch_at_once(self: compute_steps.WatchHost, facts: Any) -> Any:
 
 @pytest.fixture
 def cloud() -> HostCloud:
-    """gpu-1 is dead, gpu-10 and others that are called nearly so live."""
-    made = HostCloud()
-    made.add_compute(GPU)
-    for host in ("gpu-10", "gpu-1.site-b", "GPU-1"):
-        made.add_compute(host, state="up", updated_at=datetime.now(UTC))
-    return made
+    return one_dead(GPU)
 
 
 def run(cloud: HostCloud, *hosts: str, mode: Mode = Mode.APPLY, rows: HostRows | None = None, cell: str | None = None,
@@ -446,35 +438,3 @@ def test_a_refusal_of_nova_ends_it(cloud: HostCloud) -> None:
     item = purge(cloud, mode=Mode.COMMIT)
     assert item.outcome is Outcome.FAILED
     assert "hosting instances" in item.reason
-
-
-# guards as data
-
-FINE = {
-    "compute.id": GPU, "compute.cells_up": True, "compute.cell_chosen": True, "compute.state": "down", "living.count": 0,
-    "compute.stirs": False, "compute.dated": True, "servers.count": 0, "migrations.count": 0, "volumes.count": 0,
-    "allocations.unproven": 0, "agents.homeless": 0, "allocations.elsewhere": 0, "compute.idle": True,
-}
-BROKEN = {
-    "compute.cells_up": False, "compute.cell_chosen": False, "compute.state": "up", "living.count": 1, "compute.stirs": True,
-    "compute.dated": False, "servers.count": 1, "migrations.count": 1, "volumes.count": 1, "allocations.unproven": 1,
-    "agents.homeless": 1, "allocations.elsewhere": 1,
-}
-
-
-def _met(guards: Any) -> dict[str, Any]:
-    """Facts for which ``when`` holds."""
-    return {g.fact: g.value if g.relation == "is" else 1 for g in guards}
-
-
-@pytest.mark.parametrize("repair", COMPUTE_PURGE, ids=lambda r: f"{r.symptom}: {r.means}")
-def test_every_guard_of_every_stage_refuses(repair: Any) -> None:
-    facts = FINE | _met(repair.when)
-    assert plan("compute", (repair,), facts, check_age=True).refusal is None
-    own = (compute_provider_left.NOT_USED,) if repair is compute_provider_left.REPAIR else ()
-    assert repair.only_if == (*GONE_FOR_GOOD, *own)
-    for guard in repair.only_if:
-        for value in (BROKEN[guard.fact], Unread("a test")):
-            refusal = plan("compute", (repair,), facts | {guard.fact: value}, check_age=True).refusal
-            assert refusal, guard
-            assert "{" not in refusal
