@@ -5,9 +5,6 @@ import fcntl
 import json
 import sys
 
-from keystoneauth1.exceptions import ClientException
-from openstack.exceptions import SDKException
-
 from labctl import cloud, control, processes, settings
 
 
@@ -135,12 +132,21 @@ def _alone(needed):
         yield
 
 
+def _an_answer(error):
+    """Is it what an API said?  Told by name, lest each command import the
+    SDK, which takes most of a second."""
+    return any(kind.__module__.partition('.')[0] in ('openstack', 'keystoneauth1')
+               for kind in type(error).__mro__)
+
+
 def main():
     args = _parser().parse_args()
     try:
         with _alone(args.function in (_up, _down, _reset, _break, _check)):
             return args.function(args)
-    except (processes.LabError, SDKException, ClientException) as e:
+    except Exception as e:
+        if not isinstance(e, processes.LabError) and not _an_answer(e):
+            raise
         print('lab: %s' % e, file=sys.stderr)
         return 1
 

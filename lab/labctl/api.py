@@ -1,8 +1,6 @@
 """The lab's APIs as its users see them."""
 import functools
 
-import openstack
-
 from labctl import broker, settings
 
 # Newest microversions the breaks rely on.
@@ -14,6 +12,7 @@ COMPUTE = '2.96'
 def connect(user='admin', project=None):
     """An SDK connection of a user, in the project of the same name or
     another one."""
+    import openstack  # here, because most commands need no API
     return openstack.connect(
         auth_url=settings.AUTH_URL, username=user, password=settings.PASSWORD,
         project_name=project or user, user_domain_name='Default',

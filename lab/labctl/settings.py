@@ -22,6 +22,7 @@ TEMPLATE = LAB_DIR / 'template'
 COMPUTES = ('gpu-01', 'gpu-02', 'gpu-03')
 VOLUMES = ('cinder-01', 'cinder-02')
 NETWORKS = ('net-01', 'net-02')
+DOWN_AFTER = 75     # seconds without a heartbeat: neutron; nova, cinder: 60
 REGION = 'RegionOne'
 PASSWORD = 'lab'            # of every keystone user
 

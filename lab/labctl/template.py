@@ -141,6 +141,19 @@ def _restore_images():
             path.unlink()
 
 
+def age_heartbeats(name):
+    """Let a dead host have last been heard of so long ago that it is called
+    down.  A heartbeat that was already older stays as it is."""
+    with database.connect(autocommit=True) as db, db.cursor() as cursor:
+        for (where, table), columns in HEARTBEATS.items():
+            for column in columns:
+                cursor.execute(
+                    "UPDATE `%s`.`%s` SET %s=LEAST(%s, UTC_TIMESTAMP() - "
+                    "INTERVAL %d SECOND) WHERE SUBSTRING_INDEX(host, '@', 1)"
+                    "=%%s" % (where, table, column, column,
+                              settings.DOWN_AFTER + 5), (name,))
+
+
 def forget_guests(hosts=settings.COMPUTES):
     """Remove every fake guest of these compute hosts."""
     for host in hosts:

@@ -94,6 +94,8 @@ def compute():
     """nova-compute's own main; nova loads drivers from nova.virt only."""
     sys.argv = ['nova-compute'] + _config_files('nova')
     from nova.cmd import compute as command
+    from nova.servicegroup import api as servicegroup
+    servicegroup.INITIAL_REPORTING_DELAY = 0    # seconds; nova has 5
     import nova.virt
     nova.virt.__path__.append(os.path.join(
         os.path.dirname(os.path.abspath(__file__)), 'nova_virt'))

@@ -90,7 +90,7 @@ def test_servers_leave_a_live_host_and_a_dead_one(lab: Lab, servers: dict[str, s
     assert (service.status, service.disabled_reason) == ("disabled", "opsfix: the host is being drained")
 
     enabled(lab, gpu_02=True)
-    lab._lab("kill", TO, "--wait")
+    lab.die(TO)
     refused = drain(lab, TO)
     assert (refused.code, set(outcomes(refused).values())) == (5, {"refused"}), refused.out
     assert all(f"--fenced {TO}" in i["reason"] for i in refused.report["items"])
