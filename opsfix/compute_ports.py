@@ -36,7 +36,7 @@ class ComputePorts:
 
     def look(self, scene: Scene, subject_id: str) -> Look | None:
         """See subject.Subject. Raises CloudUnknown, also while a cell is down."""
-        facts = self._sightings.twice(subject_id, lambda _: self._facts(scene, subject_id))
+        facts = self._sightings.twice(subject_id, lambda _: self._facts(scene, subject_id), scene.stop)
         if facts is None and subject_id in self._sightings:
             return Look(subject_id, "", "", self.gone(subject_id), "it is deleted, as nova deletes its own", "it is gone")
         if facts is None:

@@ -44,7 +44,7 @@ class Placements:
 
     def look(self, scene: Scene, subject_id: str) -> Look | None:
         """See subject.Subject. What may be in flight is looked at twice, a period apart. Raises CloudUnknown."""
-        facts = self._sightings.twice(subject_id, lambda after: self._facts(scene, subject_id, after))
+        facts = self._sightings.twice(subject_id, lambda after: self._facts(scene, subject_id, after), scene.stop)
         if facts is None:
             return None
         name = facts["provider.name"] if facts["placement.kind"] == "provider" else facts["server.name"]

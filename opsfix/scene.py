@@ -25,7 +25,8 @@ class Scene:
     """``fenced`` are hosts that the operator asserts to be off; ``older_than`` is the least age of a finding.
 
     ``databases`` is None where none is configured. ``mapped`` holds, where there is no database of nova, the ids of the
-    servers that list a volume, for the volumes that a complete listing of all servers was asked for.
+    servers that list a volume, for the volumes that a complete listing of all servers was asked for. ``stop`` is set when
+    the run is to end: no wait goes on then.
     """
 
     cloud: Cloud
@@ -34,6 +35,7 @@ class Scene:
     fenced: frozenset[str] = frozenset()
     deadline: float = 60.0
     mapped: dict[str, set[str]] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
     _mapped_at: float = 0.0
     _services: tuple[float, list[Service], list[Service]] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from opsfix.errors import CloudUnknown
+
 #: Facts by name. ``KIND.mark`` is what must be the same at both looks, None where nothing can be in flight.
 Facts = dict[str, Any]
 #: Reads facts that are of a moment after the one given (seconds, monotonic clock); None for what nobody knows.
@@ -31,15 +33,19 @@ class Sightings:
             self._first(subject_id, facts[self._mark])
         return facts
 
-    def twice(self, subject_id: str, read: Read) -> Facts | None:
-        """The facts, of which ``KIND.still`` tells whether they were the same a period ago; waits for as long as it takes."""
+    def twice(self, subject_id: str, read: Read, stop: threading.Event) -> Facts | None:
+        """The facts, of which ``KIND.still`` tells whether they were the same a period ago; waits for as long as it takes.
+
+        Raises CloudUnknown when ``stop`` is set meanwhile.
+        """
         facts = read(time.monotonic())
         if not facts or not facts[self._mark]:
             return facts
         mark = facts[self._mark]
         due = self._first(subject_id, mark) + self.period
         if (wait := due - time.monotonic()) > 0:
-            time.sleep(wait)
+            if stop.wait(wait):
+                raise CloudUnknown("the run ended before the second look at it")
             facts = read(due) or facts
         return facts | {self._still: facts[self._mark] == mark}
 

@@ -110,13 +110,13 @@ def diagnose(
     found = Diagnosis(checks=[c.name for c in wanted], notes=ground.notes)
     if ground.unusable:
         found.unchecked.append({"check": "databases", "type": None, "id": None, "reason": ground.unusable})
-    over = threading.Event()
+    over = ground.scene.stop
     with ThreadPoolExecutor(CHECKS, thread_name_prefix="opsfix-check") as pool:
         looks = [pool.submit(_checked, check, ground, lambda: _pause(over, period)) for check in wanted]
         try:
             for done, _ in enumerate(as_completed(looks), 1):
                 progress("checks", done, len(looks))
-        except BaseException:  # an interrupt ends the pauses, and what has not begun
+        except BaseException:  # an interrupt ends the waits, and what has not begun
             over.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -83,8 +83,10 @@ class Options:
 class Stoppable(Protocol):
     """What an interrupt ends, and the exit codes from outside its items."""
 
-    stop: Event
     raised: list[ExitCode]
+
+    @property
+    def stop(self) -> Event: ...
 
 
 def run_repair(ctx: click.Context, command: Command, targets: Sequence[str], options: Options) -> int:

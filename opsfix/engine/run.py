@@ -39,9 +39,13 @@ class Run:
     progress: Callable[[str, int, int], None] = lambda *_: None
     staged: bool = False
     approved: Mapping[str, Approved] | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
     raised: list[ExitCode] = field(default_factory=list)
     dangers: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def stop(self) -> threading.Event:
+        """Set to end the run: nothing more is begun, and what waits goes no further."""
+        return self.scene.stop
 
     def find(self, ids: Iterable[str], *, named: bool) -> list[Finding]:
         """Look at each; healthy ones, and those younger than --older-than, are left out unless they were named."""

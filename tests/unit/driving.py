@@ -51,11 +51,9 @@ class Driver:
         """A run of its own, with nothing remembered from an earlier one."""
         scene = Scene(
             cloud=self.cloud, databases=self.databases or None, older_than=self.older_than,
-            fenced=frozenset(self.fenced), deadline=self.deadline,
+            fenced=frozenset(self.fenced), deadline=self.deadline, stop=self.stop,
         )
-        return Run(
-            self.subject, self.repairs, scene, self.mode, self._recorder, workers=self.workers, stop=self.stop,
-        )
+        return Run(self.subject, self.repairs, scene, self.mode, self._recorder, workers=self.workers)
 
     def _recorder(self, subject: str) -> Any:
         return lambda event, /, **data: self.events.append((subject, event, data))

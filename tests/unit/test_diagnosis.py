@@ -19,6 +19,7 @@ from opsfix.cli.diagnosing import Check, Ground, checks, chosen, diagnose
 from opsfix.diagnosis import Diagnosis
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, ExitCode, UsageError
 from opsfix.resources import Port, Server, Volume
+from opsfix.scene import Scene
 from opsfix.shared import Shared
 from opsfix.sightings import Sightings
 
@@ -143,7 +144,7 @@ def test_a_broken_memory_tells_everything(tmp_path: Path) -> None:
 
 
 def ground() -> Ground:
-    return Ground(None, {"workers": 8}, [])  # type: ignore[arg-type]
+    return Ground(Scene(None), {"workers": 8}, [])  # type: ignore[arg-type]
 
 
 def looking(*looks: list[dict[str, Any]]) -> Any:
@@ -332,22 +333,29 @@ def test_the_second_look_comes_a_period_after_the_first() -> None:
         return {"x.mark": "same"}
 
     assert sightings.once("a", read) == {"x.mark": "same"}
-    assert sightings.twice("a", read) == {"x.mark": "same", "x.still": True}
+    assert sightings.twice("a", read, threading.Event()) == {"x.mark": "same", "x.still": True}
     assert moments[-1] - moments[0] >= 0.05
     count = len(moments)
-    sightings.twice("a", read)
+    sightings.twice("a", read, threading.Event())
     assert len(moments) == count + 1, "it was the same for a period already"
+
+
+def test_a_run_that_ends_waits_for_no_second_look() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(CloudUnknown, match="before the second look"):
+        Sightings("x", 3600.0).twice("a", lambda _: {"x.mark": "same"}, stop)
 
 
 def test_what_changed_is_not_still_so() -> None:
     marks = iter(["one", "two"])
-    assert Sightings("x", 0.0).twice("a", lambda _: {"x.mark": next(marks, "two")}) in (
+    assert Sightings("x", 0.0).twice("a", lambda _: {"x.mark": next(marks, "two")}, threading.Event()) in (
         {"x.mark": "one", "x.still": True}, {"x.mark": "two", "x.still": False},
     )
     marks = iter(["one", "two"])
-    assert Sightings("x", 0.01).twice("a", lambda _: {"x.mark": next(marks)}) == {"x.mark": "two", "x.still": False}
+    assert Sightings("x", 0.01).twice("a", lambda _: {"x.mark": next(marks)}, threading.Event()) == {"x.mark": "two", "x.still": False}
 
 
 def test_what_is_nowhere_near_in_flight_is_not_waited_for() -> None:
-    assert Sightings("x", 60.0).twice("a", lambda _: {"x.mark": None}) == {"x.mark": None}
-    assert Sightings("x", 60.0).twice("a", lambda _: None) is None
+    assert Sightings("x", 60.0).twice("a", lambda _: {"x.mark": None}, threading.Event()) == {"x.mark": None}
+    assert Sightings("x", 60.0).twice("a", lambda _: None, threading.Event()) is None

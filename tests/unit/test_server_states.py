@@ -31,9 +31,9 @@ def run(cloud: ServerCloud, subject: ServerStates, repairs: tuple[Repair, ...], 
     databases = ServerDatabases(cloud) if options.pop("databases", True) else None
     scene = Scene(
         cloud, databases, older_than=options.pop("older_than", timedelta(minutes=15)), deadline=0.3,
-        fenced=frozenset(options.pop("fenced", ())),
+        fenced=frozenset(options.pop("fenced", ())), **options,
     )
-    return Run(subject, repairs, scene, mode, lambda _: lambda *_, **__: None, workers=1, **options)
+    return Run(subject, repairs, scene, mode, lambda _: lambda *_, **__: None, workers=1)
 
 
 def reset(cloud: ServerCloud, server: str, to: str = "active", mode: Mode = Mode.APPLY, **options: Any) -> Item:
