@@ -11,25 +11,26 @@ from typing import Any
 from opsfix.agent_rows import Row, read_rows
 from opsfix.agents import BACKEND, COMPUTE
 from opsfix.compute_case import utc
+from opsfix.errors import CloudRefused
 from opsfix.ports import Cloud, Databases
 
 SCHEMA = "opsfix.agent-list/1"
 COLUMNS = (
     "service", "binary", "host", "state", "status", "heartbeat_age", "servers", "routers", "networks", "volumes", "id",
 )
-#: Requests at a time: neutron tells what a dead agent serves only agent by agent.
+#: Requests at a time: neutron tells what it has given to an agent only agent by agent.
 WORKERS = 8
 ROUTERS, NETWORKS = "L3 agent", "DHCP agent"
 
 
 @dataclass(frozen=True)
 class Held:
-    """What depends on agents: servers by host, volumes by backend, and what each dead agent of neutron serves by its id.
+    """What depends on agents: servers by host, volumes by backend, and what neutron has given to an agent by its id.
     ``seen`` maps (binary, host) to the heartbeat in the database; empty where none is configured."""
 
     servers: Counter[str]
     volumes: Counter[str]
-    served: dict[str, int]
+    served: dict[str, int | None]
     seen: dict[tuple[str, str], datetime | None]
 
 
@@ -39,8 +40,8 @@ def agents(cloud: Cloud, databases: Databases | None, *, dead: bool) -> dict[str
         servers = pool.submit(_servers, cloud, databases)
         volumes = pool.submit(_volumes, cloud, databases)
         rows = [r for r in read_rows(cloud) if not dead or r.state != "up"]
-        down = [r for r in rows if r.state != "up" and r.type in (ROUTERS, NETWORKS)]
-        served = dict(zip((r.id for r in down), pool.map(lambda r: _serves(cloud, r), down), strict=True))
+        serving = [r for r in rows if r.type in (ROUTERS, NETWORKS)]
+        served = dict(zip((r.id for r in serving), pool.map(lambda r: _serves(cloud, r), serving), strict=True))
         held = Held(servers.result(), volumes.result(), served, _seen(databases))
     now = datetime.now(UTC)
     rows.sort(key=lambda r: (r.service, r.binary, r.host, r.id))
@@ -73,8 +74,14 @@ def _volumes(cloud: Cloud, databases: Databases | None) -> Counter[str]:
     return counts
 
 
-def _serves(cloud: Cloud, row: Row) -> int:
-    return len(cloud.network.routers_of(row.id) if row.type == ROUTERS else cloud.network.networks_of(row.id))
+def _serves(cloud: Cloud, row: Row) -> int | None:
+    """None for one that was removed meanwhile."""
+    try:
+        return len(cloud.network.routers_of(row.id) if row.type == ROUTERS else cloud.network.networks_of(row.id))
+    except CloudRefused as e:
+        if e.status != 404:
+            raise
+        return None
 
 
 def _seen(databases: Databases | None) -> dict[tuple[str, str], datetime | None]:
@@ -89,7 +96,7 @@ def _seen(databases: Databases | None) -> dict[tuple[str, str], datetime | None]
 
 def _shown(row: Row, held: Held, now: datetime) -> dict[str, Any]:
     seen = held.seen.get((row.binary, row.host)) or row.heartbeat
-    served = held.served.get(row.id, row.agent.serves if row.agent else None)
+    served = held.served.get(row.id)
     return {
         "id": row.id,
         "service": row.service,

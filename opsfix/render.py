@@ -82,7 +82,10 @@ def printable(text: str) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """A table as wide as the terminal: long cells are cut, but for the last column, which wraps and breaks no word."""
+    """A table as wide as the terminal: long cells are cut, but for the last column, which wraps and breaks no word.
+    Without rows it is a sentence that says so."""
+    if not rows:
+        return "Nothing found.\n"
     from tabulate import tabulate
     from wcwidth import wcswidth
 

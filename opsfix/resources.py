@@ -228,8 +228,7 @@ class PortForwarding:
 @dataclass(frozen=True)
 class Agent:
     """A neutron agent. An OVN one is listed from OVN's southbound database and has no row in neutron's.
-    ``state`` is 'up' or 'down'; ``mode`` is an L3 agent's ``agent_mode``; one that is not ``enabled`` takes no work.
-    ``serves`` is how many routers or networks it last told to serve."""
+    ``state`` is 'up' or 'down'; ``mode`` is an L3 agent's ``agent_mode``; one that is not ``enabled`` takes no work."""
 
     id: str
     type: str
@@ -239,7 +238,6 @@ class Agent:
     heartbeat: datetime | None = None
     mode: str | None = None
     enabled: bool = True
-    serves: int | None = None
 
     @property
     def ovn(self) -> bool:

@@ -29,7 +29,7 @@ Examples:
 def list_(ctx: click.Context, /, dead: bool, output: str) -> None:
     """List nova's and cinder's services and neutron's agents in one table, with what each holds.
 
-    What a live agent of neutron serves is what it last told; of a dead one neutron is asked.
+    The routers and networks are those that neutron has given to an agent, whatever the agent says of itself.
     """
     from opsfix.agent_list import COLUMNS, agents
     from opsfix.cli.listing import run_list

@@ -106,4 +106,4 @@ def _shown(found: Audited, schema: str, form: str) -> str:
     if form != "table":
         return flat(found.findings, (*COLUMNS, "command"), form)
     rows = [row | {"reason": f"{row['reason']}: {row['command']}" if not row["refused"] else row["reason"]} for row in found.findings]
-    return table(rows, COLUMNS) if rows else "None\n"
+    return table(rows, COLUMNS)

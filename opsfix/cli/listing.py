@@ -45,7 +45,7 @@ def _shown(found: Mapping[str, Any], key: str, columns: Sequence[str], form: str
     rows = [{name: _joined(value) for name, value in row.items()} for row in found[key]]
     if form != "table":
         return flat(rows, columns, form)
-    return table(rows, columns) if rows else "None\n"
+    return table(rows, columns)
 
 
 def _joined(value: Any) -> Any:

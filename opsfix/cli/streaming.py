@@ -106,4 +106,4 @@ def _flat(rows: Rows, form: Form, output: str) -> Iterator[str]:
 
 def _table(rows: Rows, form: Form) -> Iterator[str]:
     kept = [{column: row[column] for column in form.columns} for row in form.flattened(rows)]
-    yield table(kept, form.columns) if kept else "None\n"
+    yield table(kept, form.columns)

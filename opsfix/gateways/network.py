@@ -120,7 +120,6 @@ def _port(p: Any) -> Port:
 
 
 def _agent(a: Any) -> Agent:
-    told = a.configuration or {}
     return Agent(
         id=a.id,
         type=a.agent_type,
@@ -128,7 +127,6 @@ def _agent(a: Any) -> Agent:
         host=a.host,
         state="up" if a.is_alive else "down",
         heartbeat=time(a.last_heartbeat_at),
-        mode=told.get("agent_mode"),
+        mode=(a.configuration or {}).get("agent_mode"),
         enabled=bool(a.is_admin_state_up),
-        serves=told.get("routers", told.get("networks")),
     )

@@ -190,7 +190,8 @@ class Server:
             with connect(self._engine, str(self)) as connection:
                 yield connection
         except exc.DBAPIError as e:
-            raise ConfigError(f"the server {self} does not answer: {words(e)}") from None
+            how = "refuses it" if 1000 <= code(e) < 2000 else "does not answer"  # from 2000 on the driver speaks
+            raise ConfigError(f"the server {self} {how}: {words(e)}") from None
 
     def check_in_sync(self) -> None:
         """On Galera: ready, in the primary component, synced; raises GuardError otherwise."""

@@ -129,6 +129,9 @@ def _check_list(lab: Lab, nowhere: Path, routers: set[str], networks: set[str]) 
     assert {k: [a[t] for t in told] for k, a in without.items()} == {k: [a[t] for t in told] for k, a in whole.items()}
     there = lab.rows("nova", "SELECT uuid FROM instances WHERE host = 'gpu-02' AND deleted = 0")
     assert whole["nova-compute", "gpu-02"]["servers"] == len(there) > 0
+    living = (whole["neutron-l3-agent", "net-01"]["routers"], whole["neutron-dhcp-agent", "net-01"]["networks"])
+    assert living == tuple(map(len, served(lab, "net-01")))
+    assert min(living) > 0
 
 
 def _check_refusals(lab: Lab) -> None:

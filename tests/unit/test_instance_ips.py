@@ -101,7 +101,7 @@ def test_the_pieces_make_one_table_of_values(count: int) -> None:
         assert "".join(written(by_api(cloud(1)), FORM, "value")) == f"0 näme 0 p - {fixed} 198.51.100.0-2\n"
         assert fixed in "".join(written(by_api(cloud(1)), FORM, "table"))
     else:
-        assert "".join(written(iter(()), FORM, "table")) == "None\n"
+        assert "".join(written(iter(()), FORM, "table")) == "Nothing found.\n"
 
 
 VIF = {

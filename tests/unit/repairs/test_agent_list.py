@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from opsfix.agent_list import agents
+from opsfix.errors import CloudRefused
 from opsfix.resources import Hypervisor
 from tests.fakes.hosts import LONG_AGO, STORE, HostCloud, HostRows, with_agents
 
@@ -20,7 +19,7 @@ def test_the_list_shows_what_each_holds(cloud: HostCloud) -> None:
     cloud.add_compute("gpu-1", state="up")
     cloud.owned[STORE] = 2
     cloud.routers["L3 agent of net-2"] = ["r1"]
-    cloud.all_agents["DHCP agent of net-1"] = replace(cloud.all_agents["DHCP agent of net-1"], serves=4)
+    cloud.networks["DHCP agent of net-1"] = ["n1", "n2", "n3", "n4"]
     found = agents(cloud, None, dead=False)  # type: ignore[arg-type]
     assert found["schema"] == "opsfix.agent-list/1"
     held = {(a["binary"], a["host"]): a for a in found["agents"]}
@@ -34,6 +33,20 @@ def test_the_list_shows_what_each_holds(cloud: HostCloud) -> None:
     dead = agents(cloud, None, dead=True)["agents"]  # type: ignore[arg-type]
     assert {a["state"] for a in dead} == {"down"}
     assert len(dead) == 6
+
+
+def test_an_agent_that_goes_meanwhile_spoils_no_list(cloud: HostCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = 404
+
+    def refused(agent_id: str) -> list[str]:
+        raise CloudRefused(status, agent_id)
+
+    monkeypatch.setattr(cloud, "routers_of", refused)
+    held = {(a["binary"], a["host"]): a for a in agents(cloud, None, dead=False)["agents"]}  # type: ignore[arg-type]
+    assert held["l3 agent", "net-1"]["routers"] is None
+    status = 403
+    with pytest.raises(CloudRefused):
+        agents(cloud, None, dead=False)  # type: ignore[arg-type]
 
 
 def test_the_list_prefers_the_databases(cloud: HostCloud) -> None:
