@@ -65,12 +65,13 @@ def _row(command: Command, finding: Finding, option: str) -> dict[str, Any]:
     refusal = planned.refusal or ""
     commit = " --commit" if not repair.api and repair.fallback else ""
     named = _NAMED.search(refusal)
+    told = named[1] if named and "--fenced" not in named[1] else None  # that a host is off is the operator's own word
     own = f"opsfix {command.name} {option}{quote(finding.id)}{commit}"
     return {
         "finding": repair.symptom, "type": command.subject.type, "id": finding.id, "name": look.name, "project_id": look.project_id,
         "reason": said(repair.means, look.facts) + (f": {refusal}" if refusal else ""),
         "refused": bool(refusal),
-        "command": named[1] if named else None if refusal else own,
+        "command": told if refusal else own,
         "all": None if refusal else f"opsfix {command.name} --all{commit}",
         "changed_at": plain(look.facts.get(f"{command.subject.type}.changed_at")),
         "facts": {k: plain(v) for k, v in look.facts.items() if not isinstance(v, Unread)},

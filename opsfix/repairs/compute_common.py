@@ -25,8 +25,8 @@ DATED = is_(
 )
 NO_SERVER = is_(
     "servers.count", 0,
-    "{servers_count} servers are still on it ({servers_names}): evacuate them with 'opsfix compute drain {compute_id}"
-    " --fenced {compute_id}', or destroy them with 'opsfix instance purge --on-hosts FILE'",
+    "{servers_count} servers are still on it ({servers_names}): make sure that it is off, then evacuate them with"
+    " 'opsfix compute drain {compute_id} --fenced {compute_id}', or destroy them with 'opsfix instance purge --on-hosts FILE'",
 )
 NO_MIGRATION = is_(
     "migrations.count", 0,

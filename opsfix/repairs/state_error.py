@@ -9,7 +9,7 @@ from opsfix.server_power import ResetServer
 
 REPAIR = Repair(
     symptom="state-error",
-    means="the server is in error, and its host is up",
+    means="the server is in error",
     when=(is_("server.vm_state", "error"), is_("server.task_state", None), is_("server.wanted", "active")),
     only_if=TRUE,
     api=(ResetServer("active"),),

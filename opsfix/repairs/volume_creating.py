@@ -9,7 +9,7 @@ from opsfix.steps import CleanUpWorkers, ResetVolume
 
 REPAIR = Repair(
     symptom="volume-creating",
-    means="the volume is being created, and no cinder-volume works on it",
+    means="the volume hangs in creating",
     when=(is_("volume.status", "creating"),),
     only_if=(RECORDED, NOT_WORKED_ON, NO_ATTACHMENT, NO_USER),
     api=(CleanUpWorkers(), ResetVolume("error", "detached")),

@@ -9,7 +9,7 @@ from opsfix.steps import CleanUpWorkers, DeleteVolume, ResetVolume
 
 REPAIR = Repair(
     symptom="volume-deleting",
-    means="the volume is being deleted, and no cinder-volume works on it",
+    means="the volume hangs in deleting",
     when=(is_("volume.status", "deleting"),),
     only_if=(BACKEND_UP, RECORDED, NOT_WORKED_ON, NO_ATTACHMENT, NO_USER),
     api=(CleanUpWorkers(), ResetVolume("error", "detached"), DeleteVolume(force=True, status="error")),

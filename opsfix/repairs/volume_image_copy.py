@@ -9,7 +9,7 @@ from opsfix.steps import CleanUpWorkers
 
 REPAIR = Repair(
     symptom="volume-image-copy",
-    means="the volume is being copied from or to an image, and no cinder-volume works on it",
+    means="the volume hangs in {volume_status}",
     when=(one_of("volume.status", "uploading", "downloading"),),
     only_if=(NOT_WORKED_ON,),
     api=(CleanUpWorkers(),),

@@ -10,12 +10,13 @@ import pytest
 from opsfix.cli import auditing
 from opsfix.cli.auditing import Audited, audited
 from opsfix.cli.repairing import Command
+from opsfix.computes import Computes
 from opsfix.errors import CloudUnknown, ExitCode
 from opsfix.placements import Placements
-from opsfix.repairs import PLACEMENT_CLEAN
+from opsfix.repairs import COMPUTE_PURGE, PLACEMENT_CLEAN
 from opsfix.resources import Allocation, Server
 from opsfix.scene import Scene
-from tests.fakes.hosts import HostCloud, HostRows
+from tests.fakes.hosts import HostCloud, HostRows, one_dead
 
 GPU, NODE = "gpu-1", "node-0"
 
@@ -62,6 +63,15 @@ def test_what_is_refused_has_the_call_that_the_advice_names(cloud: HostCloud) ->
     [row] = look(cloud).findings
     assert (row["refused"], row["all"]) == (True, None)
     assert row["command"] == "nova-manage placement heal_allocations --instance poor --dry-run"
+
+
+def test_no_call_asserts_for_the_operator_that_a_host_is_off() -> None:
+    cloud = one_dead(GPU)
+    cloud.guests["s"] = Server("s", "s", "p", "active", host=GPU, node=NODE)
+    command = Command("compute purge", Computes(period=0.01), COMPUTE_PURGE, lambda _: {GPU}, ())
+    [row] = audited(command, Scene(cloud, older_than=timedelta(0)), 2).findings
+    assert (row["refused"], row["command"], row["all"]) == (True, None, None)
+    assert f"make sure that it is off, then evacuate them with 'opsfix compute drain {GPU} --fenced {GPU}'" in row["reason"]
 
 
 def test_what_cannot_be_read_is_told(cloud: HostCloud, monkeypatch: pytest.MonkeyPatch) -> None:
