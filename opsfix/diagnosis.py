@@ -28,6 +28,8 @@ SEVERITY = (
     ("image-*", "info"),
     ("forward-router-kept", "info"),
 )
+#: Has a command take what changed a moment ago, too.
+NOW = " --older-than 0s"
 #: How many of a group are shown.
 EXAMPLES = 3
 
@@ -92,10 +94,10 @@ def _group(check: str, finding: str, rows: Sequence[Row], now: datetime) -> dict
 
 
 def _command(rows: Sequence[Row]) -> str | None:
-    """What repairs them: one call for all where there is one, else that of the first."""
-    whole = {row.get("all") for row in rows}
-    if len(rows) > 1 and len(whole) == 1 and None not in whole:
-        return str(whole.pop())
+    """What repairs them: one call for all where there is one, which takes the youngest too, else that of the first."""
+    whole = {str(row.get("all") or "") for row in rows}
+    if len(rows) > 1 and "" not in whole and len({call.removesuffix(NOW) for call in whole}) == 1:
+        return max(whole, key=len)
     return next((str(row["command"]) for row in rows if row.get("command")), None)
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from opsfix.cli import auditing
 from opsfix.cli.auditing import Audited, audited
+from opsfix.cli.diagnosing_more import agents
 from opsfix.cli.repairing import Command
 from opsfix.computes import Computes
+from opsfix.diagnosis import Diagnosis
 from opsfix.errors import CloudUnknown, ExitCode
 from opsfix.placements import Placements
 from opsfix.repairs import COMPUTE_PURGE, PLACEMENT_CLEAN
 from opsfix.resources import Allocation, Server
 from opsfix.scene import Scene
-from tests.fakes.hosts import HostCloud, HostRows, one_dead
+from tests.fakes.hosts import HostCloud, HostRows, one_dead, with_agents
 
 GPU, NODE = "gpu-1", "node-0"
 
@@ -72,6 +75,16 @@ def test_no_call_asserts_for_the_operator_that_a_host_is_off() -> None:
     [row] = audited(command, Scene(cloud, older_than=timedelta(0)), 2).findings
     assert (row["refused"], row["command"], row["all"]) == (True, None, None)
     assert f"make sure that it is off, then evacuate them with 'opsfix compute drain {GPU} --fenced {GPU}'" in row["reason"]
+
+
+def test_the_call_takes_what_the_command_would_leave_for_its_youth() -> None:
+    cloud, young = with_agents(), "L3 agent of net-2"
+    cloud.all_agents[young] = replace(cloud.all_agents[young], heartbeat=datetime.now(UTC) - timedelta(minutes=2))
+    rows = {r["id"]: r for r in audited(agents(), Scene(cloud, older_than=timedelta(0)), 2).findings}
+    assert rows[young]["command"] == "opsfix agent clean 'L3 agent of net-2' --older-than 0s"
+    assert rows["DHCP agent of net-2"]["command"] == "opsfix agent clean 'DHCP agent of net-2'"
+    [group] = Diagnosis([{"check": "agents"} | r for r in rows.values() if r["finding"] == "agent-dead" and r["all"]]).groups
+    assert group["command"] == "opsfix agent clean --all --older-than 0s"
 
 
 def test_what_cannot_be_read_is_told(cloud: HostCloud, monkeypatch: pytest.MonkeyPatch) -> None:
