@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from opsfix.errors import ExitCode
+from opsfix.scene import Scene
 
 SCHEMA = "opsfix.doctor/1"
 SEVERITIES = ("critical", "warning", "info")
@@ -28,8 +29,6 @@ SEVERITY = (
     ("image-*", "info"),
     ("forward-router-kept", "info"),
 )
-#: Has a command take what changed a moment ago, too.
-NOW = " --older-than 0s"
 #: How many of a group are shown.
 EXAMPLES = 3
 
@@ -76,8 +75,16 @@ class Diagnosis:
             "schema": SCHEMA, "started": self.started.isoformat(timespec="seconds").replace("+00:00", "Z"),
             "seconds": round(self.seconds, 1), "since": self.since, "exit_code": int(self.exit_code),
             "summary": {s: sum(g["count"] for g in groups if g["severity"] == s) for s in SEVERITIES},
-            "checks": self.checks, "findings": groups, "unchecked": self.unchecked, "notes": self.notes,
+            "checks": self.checks, "findings": groups, "unchecked": self.unchecked,
+            "notes": [*self.notes, *self._young()],
         }
+
+    def _young(self) -> list[str]:
+        """What is to be known of findings that their commands leave alone for their age."""
+        times = [moment(row.get("changed_at")) for row in self.rows if not row["refused"]]
+        count = sum(at is not None and self.started - at < Scene.older_than for at in times)
+        return [f"{count} of these changed less than 15 minutes ago: their commands leave them alone until then, for somebody may be at"
+                " work on them; --older-than 0s takes them, where you know that nobody is"] if count else []
 
 
 def _group(check: str, finding: str, rows: Sequence[Row], now: datetime) -> dict[str, Any]:
@@ -94,10 +101,10 @@ def _group(check: str, finding: str, rows: Sequence[Row], now: datetime) -> dict
 
 
 def _command(rows: Sequence[Row]) -> str | None:
-    """What repairs them: one call for all where there is one, which takes the youngest too, else that of the first."""
-    whole = {str(row.get("all") or "") for row in rows}
-    if len(rows) > 1 and "" not in whole and len({call.removesuffix(NOW) for call in whole}) == 1:
-        return max(whole, key=len)
+    """What repairs them: one call for all where there is one, else that of the first."""
+    whole = {row.get("all") for row in rows}
+    if len(rows) > 1 and len(whole) == 1 and None not in whole:
+        return str(whole.pop())
     return next((str(row["command"]) for row in rows if row.get("command")), None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from shlex import quote
 from typing import Any
 
@@ -14,7 +14,6 @@ import click
 from opsfix.cli import session
 from opsfix.cli.proving import prove
 from opsfix.cli.repairing import Command
-from opsfix.diagnosis import NOW, moment
 from opsfix.engine.run import Run
 from opsfix.engine.way import Finding
 from opsfix.errors import CloudRefused, CloudUnknown, ConfigError, DatabaseUnknown, ExitCode
@@ -54,6 +53,9 @@ def audited(command: Command, scene: Scene, workers: int, progress: Any = lambda
             found.unchecked.append({"type": command.subject.type, "id": finding.id, "reason": finding.problem})
         elif finding.look and finding.planned and finding.planned.repair:
             found.findings.append(_row(command, finding, option))
+    if run.ended:
+        reason = "the run ended before everything was looked at"
+        found.unchecked.append({"type": command.subject.type, "id": None, "reason": reason})
     return found
 
 
@@ -67,23 +69,15 @@ def _row(command: Command, finding: Finding, option: str) -> dict[str, Any]:
     commit = " --commit" if not repair.api and repair.fallback else ""
     named = _NAMED.search(refusal)
     told = named[1] if named and "--fenced" not in named[1] else None  # that a host is off is the operator's own word
-    changed_at = plain(look.facts.get(f"{command.subject.type}.changed_at"))
-    flags = commit + and_age(changed_at)
     return {
         "finding": repair.symptom, "type": command.subject.type, "id": finding.id, "name": look.name, "project_id": look.project_id,
         "reason": said(repair.means, look.facts) + (f": {refusal}" if refusal else ""),
         "refused": bool(refusal),
-        "command": told if refusal else f"opsfix {command.name} {option}{quote(finding.id)}{flags}",
-        "all": None if refusal else f"opsfix {command.name} --all{flags}",
-        "changed_at": changed_at,
+        "command": told if refusal else f"opsfix {command.name} {option}{quote(finding.id)}{commit}",
+        "all": None if refusal else f"opsfix {command.name} --all{commit}",
+        "changed_at": plain(look.facts.get(f"{command.subject.type}.changed_at")),
         "facts": {k: plain(v) for k, v in look.facts.items() if not isinstance(v, Unread)},
     }
-
-
-def and_age(changed_at: Any) -> str:
-    """What a command is told besides, where it would leave alone what changed at this moment (as a report has it)."""
-    at = moment(changed_at)
-    return NOW if at and datetime.now(UTC) - at < Scene.older_than else ""
 
 
 def run_audit(ctx: click.Context, command: Command, schema: str, form: str) -> int:

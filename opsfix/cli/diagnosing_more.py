@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from opsfix.cli.auditing import Audited, and_age, audited
+from opsfix.cli.auditing import Audited, audited
 from opsfix.cli.repairing import Command
 
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ def ports() -> Command:
 
 
 def _row(finding: str, kind: str, subject_id: str, reason: str, command: str, **more: Any) -> dict[str, Any]:
-    command += and_age(more.get("changed_at"))
     return {
         "finding": finding, "type": kind, "id": subject_id, "name": "", "project_id": "", "reason": reason, "refused": False,
         "command": command, "all": None, "changed_at": None,

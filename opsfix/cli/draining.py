@@ -55,7 +55,7 @@ def _drained(run: Run, host: str) -> list[Item]:
     if items[0].outcome is Outcome.FAILED and items[0].finding is None:
         return items
     seen: set[str] = set()
-    while (found := _found(run.scene, host) - seen) and not run.stop.is_set():
+    while (found := _found(run.scene, host) - seen) and not run.ended:
         seen |= found
         if items[0].outcome in CLOSED:
             items += run.find_and_repair(found, named=True)

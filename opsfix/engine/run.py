@@ -44,8 +44,13 @@ class Run:
 
     @property
     def stop(self) -> threading.Event:
-        """Set to end the run: nothing more is begun, and what waits goes no further."""
+        """Set by an interrupt: nothing more is begun, and what waits goes no further."""
         return self.scene.stop
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is begun: after an interrupt, and after what concerns the whole run."""
+        return self.stop.is_set() or bool(self.raised)
 
     def find(self, ids: Iterable[str], *, named: bool) -> list[Finding]:
         """Look at each; healthy ones, and those younger than --older-than, are left out unless they were named."""
@@ -124,7 +129,6 @@ class Run:
     def _end(self, code: ExitCode, text: str) -> str:
         """What ends the whole run: nothing more is begun, and the report is still written."""
         self.raised.append(code)
-        self.stop.set()
         return text
 
     def _defect(self, error: Exception) -> str:
@@ -144,7 +148,7 @@ class Run:
             todo = enumerate(waiting)
             next_out = 0
             while True:
-                while len(running) < self.workers and not self.stop.is_set() and (job := next(todo, None)):
+                while len(running) < self.workers and not self.ended and (job := next(todo, None)):
                     running[pool.submit(do, job[1])] = job[0]
                 if not running:
                     return

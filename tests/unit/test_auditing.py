@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from opsfix.agents import PERIODS, Agents
 from opsfix.cli import auditing
 from opsfix.cli.auditing import Audited, audited
-from opsfix.cli.diagnosing_more import agents
 from opsfix.cli.repairing import Command
 from opsfix.computes import Computes
-from opsfix.diagnosis import Diagnosis
 from opsfix.errors import CloudUnknown, ExitCode
 from opsfix.placements import Placements
-from opsfix.repairs import COMPUTE_PURGE, PLACEMENT_CLEAN
+from opsfix.repairs import AGENT_CLEAN, COMPUTE_PURGE, PLACEMENT_CLEAN
 from opsfix.resources import Allocation, Server
 from opsfix.scene import Scene
 from tests.fakes.hosts import HostCloud, HostRows, one_dead, with_agents
@@ -77,14 +75,26 @@ def test_no_call_asserts_for_the_operator_that_a_host_is_off() -> None:
     assert f"make sure that it is off, then evacuate them with 'opsfix compute drain {GPU} --fenced {GPU}'" in row["reason"]
 
 
-def test_the_call_takes_what_the_command_would_leave_for_its_youth() -> None:
-    cloud, young = with_agents(), "L3 agent of net-2"
-    cloud.all_agents[young] = replace(cloud.all_agents[young], heartbeat=datetime.now(UTC) - timedelta(minutes=2))
-    rows = {r["id"]: r for r in audited(agents(), Scene(cloud, older_than=timedelta(0)), 2).findings}
-    assert rows[young]["command"] == "opsfix agent clean 'L3 agent of net-2' --older-than 0s"
-    assert rows["DHCP agent of net-2"]["command"] == "opsfix agent clean 'DHCP agent of net-2'"
-    [group] = Diagnosis([{"check": "agents"} | r for r in rows.values() if r["finding"] == "agent-dead" and r["all"]]).groups
-    assert group["command"] == "opsfix agent clean --all --older-than 0s"
+def test_what_ends_one_look_is_told_and_ends_no_other() -> None:
+    """A defect in one audit: what it did not come to is not known, and the audits beside it go on."""
+    scene, seen = Scene(with_agents(), older_than=timedelta(0)), Agents(None, dict.fromkeys(PERIODS, 0.01))
+
+    class Broken(Agents):
+        def look(self, scene: Scene, subject_id: str) -> Any:
+            raise ValueError(subject_id)
+
+    broken = audited(Command("agent clean", Broken(None), AGENT_CLEAN, seen.dead, ()), scene, 1)
+    assert [u["id"] is None for u in broken.unchecked] == [False, True]
+    assert "before everything was looked at" in broken.unchecked[1]["reason"]
+    beside = audited(Command("agent clean", seen, AGENT_CLEAN, seen.dead, ()), scene, 1)
+    assert (len(beside.findings), beside.unchecked) == (6, [])
+
+
+def test_an_interrupt_leaves_nothing_that_looks_whole() -> None:
+    scene, subject = Scene(with_agents(), older_than=timedelta(0)), Agents(None)
+    scene.stop.set()
+    found = audited(Command("agent clean", subject, AGENT_CLEAN, subject.dead, ()), scene, 1)
+    assert (found.findings, found.exit_code) == ([], ExitCode.UNKNOWN)
 
 
 def test_what_cannot_be_read_is_told(cloud: HostCloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,15 @@ def test_what_could_not_be_looked_at_is_not_new_the_next_time(tmp_path: Path) ->
     assert again.rows == []
 
 
+def test_the_young_are_told_to_be_left_alone() -> None:
+    """Their commands' own age guard holds: somebody may be at work on them, and no command is told to overlook that."""
+    refused = row("volume-creating", "b", 60) | {"refused": True}
+    told = found(row("volume-creating", "a", 60), refused, row("volume-creating", "c", 7200)).as_dict()
+    assert [note.partition(" ")[0] for note in told["notes"]] == ["1"]
+    assert "--older-than" not in told["findings"][0]["command"]
+    assert found(row("volume-creating", "c", 7200)).as_dict()["notes"] == []
+
+
 def test_a_broken_memory_tells_everything(tmp_path: Path) -> None:
     path = tmp_path / "doctor.json"
     path.write_text("{")
